@@ -1,0 +1,457 @@
+//! The forest that predicts: flat arrays of nodes, checked once, walked without allocation.
+
+mod bytes;
+
+pub use bytes::FOREST_VERSION;
+
+/// Levels below the root that a tree may have: far more than a grown tree needs, few enough for recursive readers.
+pub const MAX_TREE_DEPTH: usize = 128;
+
+/// Key of a leaf in [`Node`]; a split's key is twice its column, plus one where missing values go right.
+const LEAF: u32 = u32::MAX;
+
+/// Rows that walk through a tree side by side.
+const LANES: usize = 8;
+
+/// Columns that a forest may read, and numbers that a leaf may hold: bounds what a hostile header can ask for.
+const MAX_WIDTH: usize = 1 << 16;
+
+/// A side of a split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Values up to the threshold.
+    Left,
+    /// Values above the threshold.
+    Right,
+}
+
+/// A node of a tree in 16 bytes: a split, or a leaf that points at its values.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Node {
+    key: u32,
+    threshold: f32,
+    /// Left child (the right one follows it), or the position of a leaf's values.
+    next: u32,
+    cover: f32,
+}
+
+/// What a node says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum NodeKind {
+    /// A row goes to `left` when its value is at most the threshold, to `right` when it is above, and to `missing` when it is NaN.
+    Split {
+        /// The column.
+        feature: usize,
+        /// The largest value that goes left; infinite where every value that is there goes left.
+        threshold: f32,
+        /// Where NaN goes.
+        missing: Side,
+        /// Node of the left side.
+        left: usize,
+        /// Node of the right side.
+        right: usize,
+    },
+    /// The walk ends here.
+    Leaf {
+        /// Position of the leaf's values among the leaves.
+        leaf: usize,
+    },
+}
+
+impl Node {
+    /// A split; its children are the nodes `left` and `left + 1`. `cover`: weight of the training rows that reached it.
+    pub fn split(feature: u16, threshold: f32, missing: Side, left: u32, cover: f32) -> Self {
+        Self { key: u32::from(feature) << 1 | u32::from(missing == Side::Right), threshold, next: left, cover }
+    }
+
+    /// A leaf whose values are the `leaf`-th of the tree's.
+    pub fn leaf(leaf: u32, cover: f32) -> Self {
+        Self { key: LEAF, threshold: 0.0, next: leaf, cover }
+    }
+
+    /// The node's content.
+    pub fn kind(self) -> NodeKind {
+        let next = self.next as usize;
+        if self.key == LEAF {
+            return NodeKind::Leaf { leaf: next };
+        }
+        let missing = if self.key & 1 == 1 { Side::Right } else { Side::Left };
+        NodeKind::Split { feature: (self.key >> 1) as usize, threshold: self.threshold, missing, left: next, right: next + 1 }
+    }
+
+    /// Weight of the training rows that reached the node.
+    pub fn cover(self) -> f32 {
+        self.cover
+    }
+}
+
+/// One tree: nodes with the root first and children after their parents, and the values of its leaves, `n_outputs` each.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tree {
+    /// The nodes; children are positions in this list.
+    pub nodes: Vec<Node>,
+    /// The leaves' values, leaf after leaf.
+    pub values: Vec<f32>,
+}
+
+/// A forest: the mean over its trees of what their leaves hold, class probabilities or one mean.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Forest {
+    n_features: usize,
+    n_outputs: usize,
+    roots: Vec<u32>,
+    nodes: Vec<Node>,
+    values: Vec<f32>,
+}
+
+/// Trees, or bytes, that make no forest.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ForestError {
+    /// Bytes that do not start as a forest does.
+    #[error("not a forest: the first bytes are not `{expected}`")]
+    Magic {
+        /// The bytes a forest starts with.
+        expected: &'static str,
+    },
+    /// A forest of another format.
+    #[error("forest format {found}, this program reads {expected}")]
+    Version {
+        /// The version found.
+        found: u32,
+        /// The version that can be read.
+        expected: u32,
+    },
+    /// Bytes that are too few or too many for what their header says.
+    #[error("forest of {found} bytes, its header says {expected}")]
+    Size {
+        /// Bytes that the header asks for.
+        expected: u64,
+        /// Bytes there are.
+        found: usize,
+    },
+    /// A number of columns, outputs, trees or nodes that cannot be.
+    #[error("`{part}`: {found} is out of range")]
+    Count {
+        /// What is counted.
+        part: &'static str,
+        /// The count.
+        found: usize,
+    },
+    /// A node that points nowhere, or holds a number that is none.
+    #[error("tree {tree}, node {node}: {reason}")]
+    Node {
+        /// The tree, from 0.
+        tree: usize,
+        /// The node, from 0 at the tree's root.
+        node: usize,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// A leaf value that is not finite.
+    #[error("leaf value {position} is not finite")]
+    Value {
+        /// Its position.
+        position: usize,
+    },
+}
+
+impl Forest {
+    /// Joins trees into a forest and checks everything: every walk ends in a leaf, every column and value exists, every number is finite.
+    ///
+    /// `n_features`: columns of a row; `n_outputs`: numbers per leaf; both from 1 to 65,536.
+    ///
+    /// # Errors
+    /// [`ForestError`] names the first tree and node that do not hold.
+    pub fn new(n_features: usize, n_outputs: usize, trees: &[Tree]) -> Result<Self, ForestError> {
+        let n_nodes = trees.iter().map(|tree| tree.nodes.len()).sum();
+        let n_values = trees.iter().map(|tree| tree.values.len()).sum();
+        if u32::try_from(n_nodes).is_err() {
+            return Err(ForestError::Count { part: "nodes", found: n_nodes });
+        }
+        if !(1..=MAX_WIDTH).contains(&n_outputs) {
+            return Err(ForestError::Count { part: "outputs", found: n_outputs });
+        }
+        let mut roots = Vec::with_capacity(trees.len());
+        let mut nodes: Vec<Node> = Vec::with_capacity(n_nodes);
+        let mut values: Vec<f32> = Vec::with_capacity(n_values);
+        for tree in trees {
+            let (first_node, first_leaf) = (nodes.len() as u32, (values.len() / n_outputs) as u32);
+            roots.push(first_node);
+            nodes.extend(tree.nodes.iter().map(|&node| {
+                let first = if node.key == LEAF { first_leaf } else { first_node };
+                Node { next: node.next.saturating_add(first), ..node }
+            }));
+            values.extend_from_slice(&tree.values);
+        }
+        Self::checked(n_features, n_outputs, roots, nodes, values)
+    }
+
+    /// Checks flat arrays whose positions count from the forest's first node.
+    fn checked(n_features: usize, n_outputs: usize, roots: Vec<u32>, nodes: Vec<Node>, values: Vec<f32>) -> Result<Self, ForestError> {
+        let count = |part, found, valid| if valid { Ok(()) } else { Err(ForestError::Count { part, found }) };
+        count("columns", n_features, (1..=MAX_WIDTH).contains(&n_features))?;
+        count("outputs", n_outputs, (1..=MAX_WIDTH).contains(&n_outputs))?;
+        count("trees", roots.len(), !roots.is_empty())?;
+        count("values", values.len(), values.len().is_multiple_of(n_outputs))?;
+        if let Some(position) = values.iter().position(|value| !value.is_finite()) {
+            return Err(ForestError::Value { position });
+        }
+        let forest = Self { n_features, n_outputs, roots, nodes, values };
+        let mut depths = vec![UNREACHED; forest.nodes.len()];
+        for tree in 0..forest.roots.len() {
+            forest.check_tree(tree, &mut depths)?;
+        }
+        Ok(forest)
+    }
+
+    /// Checks one tree: its nodes fill its range, each non-root node has exactly one parent, which comes before it.
+    fn check_tree(&self, tree: usize, depths: &mut [u8]) -> Result<(), ForestError> {
+        let range = self.tree_range(tree);
+        let (start, end) = (range.start, range.end);
+        let wrong = |node: usize, reason| Err(ForestError::Node { tree, node: node.saturating_sub(start), reason });
+        if end <= start || self.nodes.len() < end || (tree == 0 && start != 0) {
+            return wrong(start, "no root");
+        }
+        depths[start] = 0;
+        let n_leaves = self.values.len() / self.n_outputs;
+        for index in start..end {
+            let node = self.nodes[index];
+            let depth = depths[index];
+            if depth == UNREACHED {
+                return wrong(index, "no parent before it");
+            }
+            if !(node.cover.is_finite() && 0.0 <= node.cover) {
+                return wrong(index, "cover is not a finite weight");
+            }
+            match node.kind() {
+                NodeKind::Leaf { leaf } if n_leaves <= leaf => return wrong(index, "leaf values past the end"),
+                NodeKind::Leaf { .. } => {}
+                NodeKind::Split { feature, threshold, left, right, .. } => {
+                    if self.n_features <= feature {
+                        return wrong(index, "column past the end");
+                    }
+                    if threshold.is_nan() || threshold == f32::NEG_INFINITY {
+                        return wrong(index, "threshold is no number");
+                    }
+                    if left <= index || end <= right {
+                        return wrong(index, "children are not after it, inside the tree");
+                    }
+                    if depths[left] != UNREACHED || depths[right] != UNREACHED {
+                        return wrong(index, "a child has two parents");
+                    }
+                    if usize::from(depth) == MAX_TREE_DEPTH {
+                        return wrong(index, "too deep");
+                    }
+                    depths[left] = depth + 1;
+                    depths[right] = depth + 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Columns of a row.
+    pub fn n_features(&self) -> usize {
+        self.n_features
+    }
+
+    /// Numbers per prediction: classes, or 1.
+    pub fn n_outputs(&self) -> usize {
+        self.n_outputs
+    }
+
+    /// Number of trees.
+    pub fn n_trees(&self) -> usize {
+        self.roots.len()
+    }
+
+    /// Number of nodes of all trees.
+    pub fn n_nodes(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// All nodes; children and leaves are positions in the whole forest.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// Positions of a tree's nodes, root first; empty past the last tree.
+    pub fn tree_range(&self, tree: usize) -> std::ops::Range<usize> {
+        let start = self.roots.get(tree).map_or(self.nodes.len(), |&root| root as usize);
+        let end = self.roots.get(tree + 1).map_or(self.nodes.len(), |&root| root as usize);
+        start..end
+    }
+
+    /// The values of a leaf, `n_outputs` numbers; empty for a leaf that is not there.
+    pub fn leaf_values(&self, leaf: usize) -> &[f32] {
+        self.values.get(leaf * self.n_outputs..(leaf + 1) * self.n_outputs).unwrap_or_default()
+    }
+
+    /// Predicts one row: the mean over the trees. Allocates nothing.
+    ///
+    /// `row`: `n_features` numbers, NaN = missing, shorter rows are missing at their end; `out`: `n_outputs` numbers, overwritten.
+    pub fn predict(&self, row: &[f32], out: &mut [f64]) {
+        out.fill(0.0);
+        for tree in 0..self.roots.len() {
+            self.add_leaf(self.leaf_of(tree, row), out);
+        }
+        let share = 1.0 / self.roots.len() as f64;
+        out.iter_mut().for_each(|value| *value *= share);
+    }
+
+    /// Predicts rows that lie one after another, tree by tree, which keeps each tree in the cache; equal to [`Self::predict`] bit for bit.
+    ///
+    /// `rows`: n × `n_features` numbers; `out`: n × `n_outputs` numbers, overwritten.
+    pub fn predict_rows(&self, rows: &[f32], out: &mut [f64]) {
+        out.fill(0.0);
+        for &root in &self.roots {
+            let lanes = rows.chunks(LANES * self.n_features).zip(out.chunks_mut(LANES * self.n_outputs));
+            for (rows, out) in lanes {
+                let nodes = self.leaf_nodes(root, rows);
+                for (node, out) in nodes.into_iter().zip(out.chunks_exact_mut(self.n_outputs)) {
+                    self.add_leaf(self.nodes[node as usize].next as usize, out);
+                }
+            }
+        }
+        let share = 1.0 / self.roots.len() as f64;
+        out.iter_mut().for_each(|value| *value *= share);
+    }
+
+    /// The leaf in which a row ends in one tree, as a position for [`Self::leaf_values`].
+    pub fn leaf_of(&self, tree: usize, row: &[f32]) -> usize {
+        let mut node = self.nodes[self.roots[tree] as usize];
+        while node.key != LEAF {
+            let value = row.get((node.key >> 1) as usize).copied().unwrap_or(f32::NAN);
+            let is_right = (value > node.threshold) | (value.is_nan() & (node.key & 1 == 1));
+            node = self.nodes[node.next as usize + usize::from(is_right)];
+        }
+        node.next as usize
+    }
+
+    /// The leaf nodes of up to [`LANES`] rows, which walk side by side, so that the memory they wait for arrives together.
+    fn leaf_nodes(&self, root: u32, rows: &[f32]) -> [u32; LANES] {
+        let n_rows = rows.len() / self.n_features;
+        let mut nodes = [root; LANES];
+        let mut is_walking = true;
+        while is_walking {
+            is_walking = false;
+            for (lane, at) in nodes.iter_mut().enumerate().take(n_rows) {
+                let node = self.nodes[*at as usize];
+                if node.key != LEAF {
+                    let value = rows[lane * self.n_features + (node.key >> 1) as usize];
+                    let is_right = (value > node.threshold) | (value.is_nan() & (node.key & 1 == 1));
+                    *at = node.next + u32::from(is_right);
+                    is_walking = true;
+                }
+            }
+        }
+        nodes
+    }
+
+    /// Adds a leaf's values.
+    fn add_leaf(&self, leaf: usize, out: &mut [f64]) {
+        for (sum, &value) in out.iter_mut().zip(self.leaf_values(leaf)) {
+            *sum += f64::from(value);
+        }
+    }
+}
+
+/// Depth of a node that no parent has been seen for.
+const UNREACHED: u8 = u8::MAX;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Splits column 0 at 1.5 and column 1 at -2 on its right side; missing goes right, then left.
+    pub(super) fn small_tree() -> Tree {
+        Tree {
+            nodes: vec![
+                Node::split(0, 1.5, Side::Right, 1, 6.0),
+                Node::leaf(0, 2.0),
+                Node::split(1, -2.0, Side::Left, 3, 4.0),
+                Node::leaf(1, 3.0),
+                Node::leaf(2, 1.0),
+            ],
+            values: vec![1.0, 0.0, 0.25, 0.75, 0.0, 1.0],
+        }
+    }
+
+    pub(super) fn small_forest() -> Forest {
+        let stump = Tree { nodes: vec![Node::leaf(0, 6.0)], values: vec![0.5, 0.5] };
+        Forest::new(2, 2, &[small_tree(), stump]).unwrap()
+    }
+
+    #[track_caller]
+    fn refused(change: impl FnOnce(&mut Tree)) -> String {
+        let mut tree = small_tree();
+        change(&mut tree);
+        Forest::new(2, 2, &[tree]).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_row_goes_left_up_to_the_threshold_and_missing_values_where_the_node_says() {
+        let forest = Forest::new(2, 2, &[small_tree()]).unwrap();
+        for (row, leaf) in [([1.5, 0.0], 0), ([1.6, -2.0], 1), ([1.6, -1.9], 2), ([f32::NAN, -1.9], 2), ([f32::NAN, f32::NAN], 1)] {
+            assert_eq!(forest.leaf_of(0, &row), leaf, "{row:?}");
+        }
+    }
+
+    #[test]
+    fn a_prediction_is_the_mean_over_the_trees() {
+        let mut out = [9.0, 9.0];
+        small_forest().predict(&[2.0, -3.0], &mut out);
+        assert_eq!(out, [0.375, 0.625]);
+        let mut rows = [9.0; 4];
+        small_forest().predict_rows(&[2.0, -3.0, 1.0, 0.0], &mut rows);
+        assert_eq!(rows, [0.375, 0.625, 0.75, 0.25]);
+    }
+
+    #[test]
+    fn infinite_thresholds_send_everything_that_is_there_left() {
+        let tree = Tree {
+            nodes: vec![Node::split(0, f32::INFINITY, Side::Right, 1, 2.0), Node::leaf(0, 1.0), Node::leaf(1, 1.0)],
+            values: vec![0.0, 1.0],
+        };
+        let forest = Forest::new(1, 1, &[tree]).unwrap();
+        assert_eq!(forest.leaf_of(0, &[f32::INFINITY]), 0);
+        assert_eq!(forest.leaf_of(0, &[f32::NAN]), 1);
+    }
+
+    #[test]
+    fn what_would_not_end_or_not_be_there_is_refused() {
+        assert_eq!(
+            refused(|tree| tree.nodes[2] = Node::split(0, 0.0, Side::Left, 0, 1.0)),
+            "tree 0, node 2: children are not after it, inside the tree"
+        );
+        assert_eq!(
+            refused(|tree| tree.nodes[2] = Node::split(0, 0.0, Side::Left, 4, 1.0)),
+            "tree 0, node 2: children are not after it, inside the tree"
+        );
+        assert_eq!(refused(|tree| tree.nodes[1] = Node::split(0, 0.0, Side::Left, 2, 1.0)), "tree 0, node 1: a child has two parents");
+        assert_eq!(refused(|tree| tree.nodes.push(Node::leaf(0, 1.0))), "tree 0, node 5: no parent before it");
+        assert_eq!(refused(|tree| tree.nodes[0] = Node::split(2, 0.0, Side::Left, 1, 1.0)), "tree 0, node 0: column past the end");
+        assert_eq!(refused(|tree| tree.nodes[4] = Node::leaf(3, 1.0)), "tree 0, node 4: leaf values past the end");
+        assert_eq!(refused(|tree| tree.nodes[4] = Node::leaf(2, f32::NAN)), "tree 0, node 4: cover is not a finite weight");
+        assert_eq!(refused(|tree| tree.nodes[0] = Node::split(0, f32::NAN, Side::Left, 1, 1.0)), "tree 0, node 0: threshold is no number");
+        assert_eq!(refused(|tree| tree.values[3] = f32::INFINITY), "leaf value 3 is not finite");
+        assert_eq!(refused(|tree| tree.nodes.clear()), "tree 0, node 0: no root");
+        assert_eq!(Forest::new(2, 2, &[]).unwrap_err(), ForestError::Count { part: "trees", found: 0 });
+        assert_eq!(Forest::new(0, 2, &[small_tree()]).unwrap_err(), ForestError::Count { part: "columns", found: 0 });
+    }
+
+    #[test]
+    fn a_chain_deeper_than_the_limit_is_refused() {
+        let chain = |depth: u32| {
+            let split = |level: u32| Node::split(0, 0.0, Side::Left, 2 * level + 1, 1.0);
+            let mut nodes = vec![split(0)];
+            for level in 1..=depth {
+                nodes.push(Node::leaf(0, 1.0));
+                nodes.push(if level == depth { Node::leaf(0, 1.0) } else { split(level) });
+            }
+            Forest::new(1, 1, &[Tree { nodes, values: vec![0.0] }])
+        };
+        assert!(chain(MAX_TREE_DEPTH as u32).is_ok());
+        assert!(chain(MAX_TREE_DEPTH as u32 + 1).is_err());
+    }
+}

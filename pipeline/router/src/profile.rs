@@ -1,0 +1,250 @@
+//! One pass over a query's text: counts, and its words in lower case.
+
+use crate::lexicon::{N_TOPICS, Topic, count_topics, has_word};
+
+/// Bytes of a text that are looked at; the rest counts as characters only. Bounds the time of one decision.
+pub(crate) const MAX_TEXT_BYTES: usize = 16 * 1024;
+
+/// What one pass over a text finds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct TextProfile {
+    /// Characters of the whole text.
+    pub n_chars: u32,
+    /// Lines, blank ones included.
+    pub n_lines: u32,
+    /// Sentences: runs of `.`, `!`, `?`.
+    pub n_sentences: u32,
+    pub n_digits: u32,
+    /// Numbers: runs of digits.
+    pub n_numbers: u32,
+    pub n_letters: u32,
+    pub n_upper: u32,
+    pub n_non_ascii: u32,
+    /// Punctuation marks of prose.
+    pub n_marks: u32,
+    /// Characters that are frequent in programs and rare in prose.
+    pub n_code_marks: u32,
+    pub n_question_marks: u32,
+    pub n_exclamation_marks: u32,
+    pub n_backticks: u32,
+    /// Fences of three backticks.
+    pub n_fences: u32,
+    pub n_urls: u32,
+    /// File paths: `/` or `\` between word characters, outside addresses.
+    pub n_paths: u32,
+    /// Words with an underscore, or with a capital after a small letter.
+    pub n_identifiers: u32,
+    /// Lines that start with two blanks or a tab.
+    pub n_indented: u32,
+    /// List items: lines that start with `-`, `*` or a number and a full stop.
+    pub n_items: u32,
+    /// Words of each topic.
+    pub topics: [u32; N_TOPICS],
+    /// Length of the longest word, in bytes.
+    pub longest_word: u32,
+    /// Whether the first word opens a question or a command.
+    pub opens_question: bool,
+    pub opens_command: bool,
+    lower: String,
+    words: Vec<(u32, u32)>,
+}
+
+impl TextProfile {
+    /// Replaces the contents by what a text holds.
+    pub fn read(&mut self, text: &str) {
+        let (mut lower, mut words) = (std::mem::take(&mut self.lower), std::mem::take(&mut self.words));
+        lower.clear();
+        words.clear();
+        *self = Self { lower, words, ..Self::default() };
+        self.n_chars = saturate(text.chars().count());
+        let text = head(text);
+        self.count_characters(text);
+        self.count_lines(text);
+        self.split_words(text);
+        self.count_words();
+    }
+
+    /// Number of words.
+    pub fn n_words(&self) -> u32 {
+        saturate(self.words.len())
+    }
+
+    /// The words in lower case, in the order of the text.
+    pub fn words(&self) -> impl Iterator<Item = &str> {
+        self.words.iter().map(|&(start, end)| self.lower.get(start as usize..end as usize).unwrap_or_default())
+    }
+
+    /// How many words of a topic there are.
+    pub fn topic(&self, topic: Topic) -> u32 {
+        self.topics[topic as usize]
+    }
+
+    /// Share of code, in [0, 1]: fences decide; otherwise code marks, identifiers, keywords and indentation against words.
+    pub fn code_likelihood(&self) -> f64 {
+        if self.n_fences >= 2 {
+            return 1.0;
+        }
+        let signs = f64::from(self.n_code_marks) + 2.0 * f64::from(self.n_identifiers) + 0.5 * f64::from(self.n_indented);
+        let keywords = 0.25 * f64::from(self.topic(Topic::CodeToken));
+        let evidence = if self.n_code_marks + self.n_identifiers > 0 { signs + keywords } else { 0.0 };
+        (evidence / (f64::from(self.n_words()) + 4.0)).min(1.0)
+    }
+
+    /// Counts what single characters and their neighbours tell.
+    fn count_characters(&mut self, text: &str) {
+        let mut previous = ' ';
+        let mut backtick_run = 0;
+        for character in text.chars() {
+            if character == '`' {
+                self.n_backticks += 1;
+                backtick_run += 1;
+                self.n_fences += u32::from(backtick_run == 3);
+            } else {
+                backtick_run = 0;
+            }
+            match character {
+                '0'..='9' => {
+                    self.n_digits += 1;
+                    self.n_numbers += u32::from(!previous.is_ascii_digit());
+                }
+                '{' | '}' | ';' | '=' | '<' | '>' | '[' | ']' | '$' | '|' | '&' | '#' => self.n_code_marks += 1,
+                '.' | '!' | '?' => {
+                    self.n_sentences += u32::from(!matches!(previous, '.' | '!' | '?'));
+                    self.n_marks += 1;
+                    self.n_question_marks += u32::from(character == '?');
+                    self.n_exclamation_marks += u32::from(character == '!');
+                }
+                ',' | ':' | '"' | '\'' | '-' => self.n_marks += 1,
+                '/' | '\\' => self.n_paths += u32::from(previous.is_alphanumeric() || matches!(previous, ' ' | '.' | '~')),
+                '(' => self.n_code_marks += u32::from(previous.is_alphanumeric() || previous == '_'),
+                _ if character.is_alphabetic() => {
+                    self.n_letters += 1;
+                    self.n_upper += u32::from(character.is_uppercase());
+                }
+                _ => {}
+            }
+            self.n_non_ascii += u32::from(!character.is_ascii());
+            previous = character;
+        }
+        self.n_urls = saturate(text.matches("://").count());
+    }
+
+    /// Counts lines, indented ones and list items.
+    fn count_lines(&mut self, text: &str) {
+        for line in text.lines() {
+            self.n_lines += 1;
+            self.n_indented += u32::from(line.starts_with("  ") || line.starts_with('\t'));
+            let start = line.trim_start();
+            let numbered = start.trim_start_matches(|c: char| c.is_ascii_digit());
+            let is_numbered = numbered.len() < start.len() && numbered.starts_with(". ");
+            self.n_items += u32::from(start.starts_with("- ") || start.starts_with("* ") || is_numbered);
+        }
+    }
+
+    /// Splits words at everything that is neither letter, digit nor underscore, in lower case; an apostrophe inside a word stays.
+    fn split_words(&mut self, text: &str) {
+        let mut start = 0;
+        let mut previous = ' ';
+        let mut is_identifier = false;
+        let mut characters = text.chars().peekable();
+        while let Some(character) = characters.next() {
+            let inside = self.lower.len() > start;
+            let joins = matches!(character, '\'' | '-') && inside && characters.peek().is_some_and(|next| next.is_alphabetic());
+            if character.is_alphanumeric() || character == '_' || joins {
+                is_identifier |= (character == '_' && inside) || (character.is_uppercase() && previous.is_lowercase() && inside);
+                self.lower.extend(character.to_lowercase());
+            } else if inside {
+                self.end_word(&mut start, &mut is_identifier);
+            }
+            previous = character;
+        }
+        if self.lower.len() > start {
+            self.end_word(&mut start, &mut is_identifier);
+        }
+    }
+
+    /// Closes the word that began at `start`.
+    fn end_word(&mut self, start: &mut usize, is_identifier: &mut bool) {
+        let end = self.lower.len();
+        self.words.push((saturate(*start), saturate(end)));
+        self.n_identifiers += u32::from(*is_identifier);
+        self.longest_word = self.longest_word.max(saturate(end - *start));
+        *start = end;
+        *is_identifier = false;
+    }
+
+    /// Counts words by topic and looks at the opening word, after words of courtesy.
+    fn count_words(&mut self) {
+        let mut topics = [0; N_TOPICS];
+        let mut opening = None;
+        for word in self.words() {
+            count_topics(word, &mut topics);
+            let skipped = has_word(Topic::Polite, word) && !has_word(Topic::Question, word);
+            if opening.is_none() && !skipped {
+                opening = Some((has_word(Topic::Question, word), has_word(Topic::Command, word)));
+            }
+        }
+        self.topics = topics;
+        (self.opens_question, self.opens_command) = opening.unwrap_or((false, false));
+    }
+}
+
+/// The part of a text that is looked at.
+fn head(text: &str) -> &str {
+    let mut end = text.len().min(MAX_TEXT_BYTES);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// A count as 32 bits; larger ones stay at the top.
+fn saturate(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn profile(text: &str) -> TextProfile {
+        let mut profile = TextProfile::default();
+        profile.read(text);
+        profile
+    }
+
+    #[test]
+    fn words_are_lower_case_and_split_at_marks() {
+        let profile = profile("Why doesn't read_file() work, ASAP?");
+        assert_eq!(profile.words().collect::<Vec<_>>(), ["why", "doesn't", "read_file", "work", "asap"]);
+        assert!(profile.opens_question && !profile.opens_command);
+        assert_eq!((profile.n_identifiers, profile.n_question_marks, profile.topic(Topic::Urgent)), (1, 1, 1));
+    }
+
+    #[test]
+    fn addresses_are_not_paths() {
+        let profile = profile("see https://a.b and src/main.rs and /etc/hosts");
+        assert_eq!(profile.n_urls, 1);
+        assert_eq!(profile.n_paths, 3);
+    }
+
+    #[test]
+    fn a_fenced_block_is_code() {
+        assert_eq!(profile("fix ```\nlet x = 1;\n```").code_likelihood(), 1.0);
+        assert_eq!(profile("how are you today my friend").code_likelihood(), 0.0);
+        assert!(profile("let total = items.iter().sum();").code_likelihood() > 0.3);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_and_reading_again_forgets_the_first(text in "\\PC{0,200}", other in ".{0,100}") {
+            let mut reused = profile(&other);
+            reused.read(&text);
+            prop_assert_eq!(&reused, &profile(&text));
+            prop_assert!(reused.code_likelihood() <= 1.0);
+            prop_assert_eq!(reused.words().count(), reused.n_words() as usize);
+        }
+    }
+}

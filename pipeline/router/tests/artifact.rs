@@ -1,0 +1,208 @@
+//! The artifact: what was packed is loaded, decides the same, and damage is an error that names the file.
+#![expect(clippy::unwrap_used, reason = "fixtures of tests stop at the first error")]
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+use proptest::prelude::*;
+use routewright_domain::{Arm, Paths, Scalar, Seed, Timestamp};
+use routewright_router::{
+    Calibration, Encoder, Fallback, Forest, Golden, History, Node, Observation, Parts, Policy, PolicySettings, Provenance, Request, Router,
+    RouterScratch, Schema, SchemaSettings, Scratch, Side, SuccessModel, TrainingWindow, Tree, pack,
+};
+
+type Files = BTreeMap<String, Vec<u8>>;
+
+/// Texts of two kinds.
+fn text(row: i64) -> String {
+    let words = ["restart", "server", "deploy", "poem", "story", "joke"];
+    format!("please {} the {} number {}", words[(row % 6) as usize], words[(row / 2 % 6) as usize], row % 10)
+}
+
+/// A forest of one stump on a column.
+fn stump(schema: &Schema, column: &str, low: &[f32], high: &[f32]) -> Forest {
+    let feature = schema.columns().iter().position(|found| found.name == column).unwrap() as u16;
+    let nodes = vec![Node::split(feature, 0.0, Side::Left, 1, 2.0), Node::leaf(0, 1.0), Node::leaf(1, 1.0)];
+    Forest::new(schema.n_columns(), low.len(), &[Tree { nodes, values: [low, high].concat() }]).unwrap()
+}
+
+/// A router on two paths with some history, not yet packed.
+fn router() -> Router {
+    let texts: Vec<String> = (0..150).map(text).collect();
+    let requests = texts.iter().map(|text| Request::new(text, Timestamp(0)));
+    let schema = Arc::new(Schema::fit(&Paths::from_names(["chat", "tool"]), requests, &SchemaSettings::default(), Seed(9)).unwrap());
+    let encoder = Encoder::new(schema.clone());
+    let (mut history, mut scratch, mut row) = (History::new(&schema), Scratch::default(), vec![0.0; encoder.n_columns()]);
+    for (position, text) in texts.iter().enumerate() {
+        let sketch = encoder.encode_query(&Request::new(text, Timestamp(0)), &mut scratch, &mut row);
+        let (visible_at, id) = (Timestamp(position as i64), position as u64);
+        let (arm, success) = (Arm((position % 2) as u16), position % 3 > 0);
+        history.observe(Observation { visible_at, id, arm, success, latency_ms: Some(100.0), sketch });
+    }
+    history.advance(Timestamp(140));
+    let success =
+        |low, high| Some(SuccessModel { forest: stump(&schema, "keywords_system", &[low], &[high]), calibration: Calibration::default() });
+    let policy = Policy {
+        paths: schema.paths().clone(),
+        success: vec![success(0.9, 0.4), success(0.5, 0.8)],
+        latency: vec![Some(stump(&schema, "history_nearest", &[4.0], &[5.0])), None],
+        cost: vec![None, Some(0.01)],
+        classifier: Some(stump(&schema, "text_words", &[0.5, 0.5], &[0.9, 0.1])),
+        support: vec![75, 75],
+        settings: PolicySettings::default(),
+    };
+    Router::new(schema, policy, history)
+}
+
+/// The artifact of [`router`], with its golden decisions.
+fn artifact() -> Files {
+    let router = router();
+    let extras = BTreeMap::from([("load".to_owned(), Scalar::Number(0.1))]);
+    let golden: Vec<Golden> = (0..6)
+        .map(|row| {
+            let text = text(row * 7);
+            let request = Request { static_path: Some("chat"), extras: &extras, ..Request::new(&text, Timestamp(200 + row)) };
+            Golden::record(&router, &request)
+        })
+        .collect();
+    let provenance = Provenance {
+        product_version: "0.1.0".to_owned(),
+        training_window: TrainingWindow { first: Timestamp(0), last: Timestamp(140), rows: 150 },
+        data_digest: "d".repeat(64),
+        settings_digest: "s".repeat(64),
+        seed: Seed(9),
+        metrics: BTreeMap::from([("log_loss".to_owned(), 0.5)]),
+    };
+    let parts = Parts {
+        schema: router.encoder().schema(),
+        policy: router.policy(),
+        history: router.history(),
+        golden: &golden,
+        provenance: &provenance,
+        extra_files: &BTreeMap::from([("classifier.onnx".to_owned(), vec![1, 2, 3])]),
+    };
+    pack(&parts).unwrap()
+}
+
+static ARTIFACT: LazyLock<Files> = LazyLock::new(artifact);
+
+#[test]
+fn a_packed_router_decides_as_before() {
+    let (before, after) = (router(), Router::load(&ARTIFACT).unwrap());
+    assert_eq!(after.verify(), Ok(6));
+    for row in 0..40 {
+        let text = text(row);
+        let request = Request { static_path: Some("chat"), ..Request::new(&text, Timestamp(500 + row)) };
+        let (mut one, mut other) = (RouterScratch::default(), RouterScratch::default());
+        assert_eq!(before.decide(&request, &mut one), after.decide(&request, &mut other));
+        let bits = |scratch: &RouterScratch| scratch.row().iter().map(|number| number.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&one), bits(&other));
+    }
+    assert_eq!(after.digest().len(), 64);
+    assert_eq!(after.route(&Request::new("x", Timestamp(0))).artifact_digest, after.digest());
+}
+
+#[test]
+fn equal_parts_give_equal_bytes() {
+    assert!(*ARTIFACT == artifact());
+}
+
+#[test]
+fn a_system_query_goes_to_the_tool_path() {
+    let router = Router::load(&ARTIFACT).unwrap();
+    let request = Request { static_path: Some("chat"), ..Request::new("restart the server", Timestamp(1000)) };
+    let routed = router.route(&request);
+    assert_eq!((routed.path, routed.fallback), (Some("tool"), None));
+    assert!((routed.success[1] - 0.8).abs() < 1e-6 && routed.latency_ms[1].is_nan());
+}
+
+#[test]
+fn a_static_path_that_the_model_does_not_know_is_kept() {
+    let router = Router::load(&ARTIFACT).unwrap();
+    let request = Request { static_path: Some("oracle"), ..Request::new("restart the server", Timestamp(1000)) };
+    let routed = router.route(&request);
+    assert_eq!((routed.path, routed.learned_path, routed.fallback), (Some("oracle"), Some("tool"), Some(Fallback::NoModel)));
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    for name in ARTIFACT.keys() {
+        let mut files = ARTIFACT.clone();
+        files.remove(name);
+        assert_eq!(Router::load(&files).unwrap_err().to_string(), format!("`{name}` is missing"));
+    }
+}
+
+#[test]
+fn another_version_is_refused() {
+    let mut files = ARTIFACT.clone();
+    let manifest = String::from_utf8(files["manifest.json"].clone()).unwrap();
+    let newer = manifest.replace("\"format_version\": 1", "\"format_version\": 2");
+    files.insert("manifest.json".to_owned(), newer.into_bytes());
+    let error = Router::load(&files).unwrap_err();
+    assert_eq!(error.to_string(), "`manifest.json`: artifact version 2, this program reads 1");
+}
+
+#[test]
+fn a_file_that_passes_its_digest_is_still_checked() {
+    for name in ["forest.bin", "features.json", "history.bin", "golden.jsonl"] {
+        let mut files = ARTIFACT.clone();
+        files.insert(name.to_owned(), b"{}\n".to_vec());
+        let error = Router::load(&seal(files)).unwrap_err().to_string();
+        assert!(error.contains(name), "{name}: {error}");
+    }
+}
+
+#[test]
+fn a_golden_decision_that_is_not_repeated_is_named() {
+    let mut files = ARTIFACT.clone();
+    let golden = String::from_utf8(files["golden.jsonl"].clone()).unwrap();
+    files.insert("golden.jsonl".to_owned(), golden.replacen("\"fallback\":null", "\"fallback\":\"no_model\"", 1).into_bytes());
+    let error = Router::load(&seal(files)).unwrap().verify().unwrap_err();
+    assert_eq!((error.field, error.found.as_str(), error.expected.as_str()), ("fallback", "none", "no_model"));
+}
+
+/// Brings sizes and digests of the manifest up to date, as an attacker would.
+fn seal(mut files: Files) -> Files {
+    let mut manifest: serde_json::Value = serde_json::from_slice(&files["manifest.json"]).unwrap();
+    for (name, bytes) in files.iter().filter(|(name, _)| *name != "manifest.json") {
+        manifest["files"][name] = serde_json::json!({ "bytes": bytes.len(), "sha256": routewright_router::sha256_hex(bytes) });
+    }
+    manifest["feature_schema_digest"] = manifest["files"]["features.json"]["sha256"].clone();
+    files.insert("manifest.json".to_owned(), serde_json::to_vec(&manifest).unwrap());
+    files
+}
+
+/// Flips bits of one byte of one file.
+fn flip(files: &Files, file: prop::sample::Index, position: prop::sample::Index, flip: u8) -> (String, Files) {
+    let mut files = files.clone();
+    let name = files.keys().nth(file.index(files.len())).unwrap().clone();
+    let bytes = files.get_mut(&name).unwrap();
+    let position = position.index(bytes.len());
+    bytes[position] ^= flip;
+    (name, files)
+}
+
+proptest! {
+    #[test]
+    fn a_flipped_byte_is_an_error_that_names_the_file(file in any::<prop::sample::Index>(), position in any::<prop::sample::Index>(), mask in 1..=255_u8) {
+        let (name, files) = flip(&ARTIFACT, file, position, mask);
+        match Router::load(&files) {
+            Err(error) => prop_assert!(error.to_string().contains(&name) || name == "manifest.json", "{}: {}", name, error),
+            // Only words of the manifest that nothing is checked against may change unseen here; its own digest tells.
+            Ok(router) => {
+                prop_assert_eq!(name, "manifest.json");
+                prop_assert!(router.digest() != Router::load(&ARTIFACT).unwrap().digest());
+            }
+        }
+    }
+
+    #[test]
+    fn a_flipped_byte_behind_a_valid_digest_never_panics(file in any::<prop::sample::Index>(), position in any::<prop::sample::Index>(), mask in 1..=255_u8) {
+        let (name, files) = flip(&ARTIFACT, file, position, mask);
+        if name != "manifest.json" && let Ok(router) = Router::load(&seal(files)) {
+            let _repeated = router.verify();
+            router.route(&Request::new("restart the server", Timestamp(1000)));
+        }
+    }
+}
