@@ -1,0 +1,238 @@
+//! A table as small integers: every column cut at its quantiles, once for all forests that are grown on it.
+
+use rayon::prelude::*;
+
+use crate::matrix::Matrix;
+
+/// Most bins that a column may have; one more code stands for missing values.
+pub const MAX_BINS: usize = 255;
+
+/// The code of a missing value.
+pub(crate) const MISSING: u8 = 255;
+
+/// Rows that one task codes at a time.
+const CHUNK_ROWS: usize = 4096;
+
+/// A table whose numbers are replaced by the positions of their bins, row after row.
+///
+/// Bins follow the order of the values only, so a monotone transform of a column gives the same codes. Columns with at most
+/// `max_bins` distinct values get one bin per value; others are cut into bins of about equally many rows.
+#[derive(Clone, Debug)]
+pub struct Binned {
+    n_rows: usize,
+    n_columns: usize,
+    /// n_rows × n_columns, row after row: the few columns that a node looks at are then in one or two cache lines of each row.
+    codes: Vec<u8>,
+    /// The same codes column after column: nodes that hold many of the rows read one column from end to end.
+    column_codes: Vec<u8>,
+    columns: Vec<BinnedColumn>,
+}
+
+/// The cuts of one column.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct BinnedColumn {
+    /// Largest raw value of each bin but the last, moved half-way to the next bin's smallest: the thresholds of splits.
+    pub cuts: Vec<f32>,
+}
+
+impl Binned {
+    /// Codes a table. `max_bins`: 2 to [`MAX_BINS`], held there.
+    pub fn new(matrix: &Matrix<'_>, max_bins: usize) -> Self {
+        let (n_rows, n_columns) = (matrix.n_rows(), matrix.n_columns());
+        let max_bins = max_bins.clamp(2, MAX_BINS);
+        let columns: Vec<BinnedColumn> = (0..n_columns).into_par_iter().map(|column| cut(matrix.column(column), max_bins)).collect();
+        let mut codes = vec![0; n_rows * n_columns];
+        codes.par_chunks_mut(CHUNK_ROWS * n_columns).enumerate().for_each(|(chunk, codes)| {
+            for (position, column) in columns.iter().enumerate() {
+                let values = &matrix.column(position)[chunk * CHUNK_ROWS..];
+                for (row, &value) in codes.chunks_exact_mut(n_columns).zip(values) {
+                    row[position] = column.code(value);
+                }
+            }
+        });
+        let mut column_codes = vec![0; n_rows * n_columns];
+        column_codes.par_chunks_mut(n_rows).enumerate().for_each(|(column, column_codes)| {
+            for (code, row) in column_codes.iter_mut().zip(codes.chunks_exact(n_columns)) {
+                *code = row[column];
+            }
+        });
+        Self { n_rows, n_columns, codes, column_codes, columns }
+    }
+
+    /// Number of rows.
+    pub fn n_rows(&self) -> usize {
+        self.n_rows
+    }
+
+    /// Number of columns.
+    pub fn n_columns(&self) -> usize {
+        self.n_columns
+    }
+
+    /// Number of bins of a column, without the one for missing values.
+    pub fn n_bins(&self, column: usize) -> usize {
+        self.columns[column].cuts.len() + 1
+    }
+
+    /// The codes of one row.
+    pub(crate) fn row(&self, row: usize) -> &[u8] {
+        &self.codes[row * self.n_columns..(row + 1) * self.n_columns]
+    }
+
+    /// The code of one value.
+    #[inline]
+    pub(crate) fn code(&self, row: u32, column: usize) -> u8 {
+        self.codes[row as usize * self.n_columns + column]
+    }
+
+    /// The codes of one column.
+    pub(crate) fn column_codes(&self, column: usize) -> &[u8] {
+        &self.column_codes[column * self.n_rows..(column + 1) * self.n_rows]
+    }
+
+    /// The cuts of a column.
+    pub(crate) fn column(&self, column: usize) -> &BinnedColumn {
+        &self.columns[column]
+    }
+}
+
+impl BinnedColumn {
+    /// The bin of a value: the number of cuts below it.
+    fn code(&self, value: f32) -> u8 {
+        if value.is_nan() { MISSING } else { self.cuts.partition_point(|&cut| cut < value) as u8 }
+    }
+
+    /// The threshold of a split after a bin: what is at most this goes left.
+    pub(crate) fn threshold(&self, bin: usize) -> f32 {
+        self.cuts.get(bin).copied().unwrap_or(f32::INFINITY)
+    }
+}
+
+/// Finds a column's cuts.
+fn cut(values: &[f32], max_bins: usize) -> BinnedColumn {
+    let mut keys: Vec<u32> = values.iter().filter(|value| !value.is_nan()).map(|&value| order_key(value)).collect();
+    keys.sort_unstable();
+    let n_distinct = keys.chunk_by(PartialEq::eq).take(max_bins + 1).count();
+    let cuts = if n_distinct <= max_bins {
+        let distinct: Vec<f32> = keys.chunk_by(PartialEq::eq).map(|run| value_of(run[0])).collect();
+        distinct.windows(2).map(|pair| between(pair[0], pair[1])).collect()
+    } else {
+        quantile_cuts(&keys, max_bins)
+    };
+    BinnedColumn { cuts }
+}
+
+/// Cuts sorted values into at most `max_bins` runs, each as long as what is left divided by the bins that are left; equal values stay together.
+fn quantile_cuts(keys: &[u32], max_bins: usize) -> Vec<f32> {
+    let mut cuts = Vec::with_capacity(max_bins - 1);
+    let (mut n_coded, mut n_in_bin) = (0, 0);
+    let mut runs = keys.chunk_by(PartialEq::eq).peekable();
+    while let (Some(run), Some(next)) = (runs.next(), runs.peek()) {
+        n_in_bin += run.len();
+        let n_bins_left = max_bins - cuts.len();
+        let wanted = (keys.len() - n_coded) as f64 / n_bins_left as f64;
+        // The run that would carry the bin further past its size than it is short of it now starts the next bin.
+        let is_full = n_in_bin as f64 + next.len() as f64 / 2.0 > wanted;
+        if is_full && n_bins_left > 1 {
+            cuts.push(between(value_of(run[0]), value_of(next[0])));
+            n_coded += n_in_bin;
+            n_in_bin = 0;
+        }
+    }
+    cuts
+}
+
+/// A number whose order as an integer is the order of the value; both zeros are one.
+fn order_key(value: f32) -> u32 {
+    let bits = (value + 0.0).to_bits();
+    if bits >> 31 == 0 { bits | 1 << 31 } else { !bits }
+}
+
+/// The value of an [`order_key`].
+fn value_of(key: u32) -> f32 {
+    f32::from_bits(if key >> 31 == 1 { key & !(1 << 31) } else { !key })
+}
+
+/// A number that is at least `low`, less than `high`, and half-way where there is room; never minus infinity.
+fn between(low: f32, high: f32) -> f32 {
+    let (finite_low, finite_high) = (low.max(f32::MIN), high.min(f32::MAX));
+    let middle = ((f64::from(finite_low) + f64::from(finite_high)) / 2.0) as f32;
+    if low <= middle && middle < high { middle } else { finite_low }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn codes(values: &[f32], max_bins: usize) -> Vec<u8> {
+        let columns = [values];
+        let binned = Binned::new(&Matrix::new(&columns).unwrap(), max_bins);
+        (0..values.len()).map(|row| binned.code(row as u32, 0)).collect()
+    }
+
+    #[test]
+    fn few_values_get_a_bin_each_with_thresholds_half_way() {
+        let column = cut(&[3.0, 1.0, f32::NAN, 1.0, -0.0, 0.0], 255);
+        assert_eq!(column, BinnedColumn { cuts: vec![0.5, 2.0] });
+        assert_eq!(codes(&[3.0, 1.0, f32::NAN, 1.0, -0.0, 0.0], 255), [2, 1, 255, 1, 0, 0]);
+    }
+
+    #[test]
+    fn many_values_get_bins_of_about_equal_size() {
+        let values: Vec<f32> = (0..1000).map(|row| (row * 7 % 1000) as f32).collect();
+        let codes = codes(&values, 10);
+        for bin in 0..10 {
+            assert_eq!(codes.iter().filter(|&&code| code == bin).count(), 100);
+        }
+    }
+
+    #[test]
+    fn a_frequent_value_does_not_eat_the_bins_of_the_others() {
+        let values: Vec<f32> = (0..1000).map(|row| if row < 900 { 0.0 } else { row as f32 }).collect();
+        let codes = codes(&values, 11);
+        assert_eq!(*codes.iter().max().unwrap(), 10);
+    }
+
+    #[test]
+    fn a_column_without_values_has_one_empty_bin() {
+        assert_eq!(cut(&[f32::NAN, f32::NAN], 255), BinnedColumn { cuts: vec![] });
+    }
+
+    #[test]
+    fn neighbouring_and_extreme_values_keep_apart() {
+        let next = f32::from_bits(1.0_f32.to_bits() + 1);
+        for (low, high) in [(1.0, next), (f32::NEG_INFINITY, f32::MIN), (f32::MAX, f32::INFINITY), (f32::NEG_INFINITY, f32::INFINITY)] {
+            let middle = between(low, high);
+            assert!(low <= middle && middle < high || middle == f32::MIN, "{low} {middle} {high}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn codes_follow_the_order_of_values_and_thresholds(
+            values in prop::collection::vec(prop_oneof![8 => -5.0_f32..5.0, 2 => (-3..3_i32).prop_map(|value| value as f32), 1 => Just(f32::NAN)], 1..300),
+            max_bins in 2_usize..40,
+        ) {
+            let columns = [values.as_slice()];
+            let binned = Binned::new(&Matrix::new(&columns).unwrap(), max_bins);
+            prop_assert!(binned.n_bins(0) <= max_bins);
+            for (row, &value) in values.iter().enumerate() {
+                let code = usize::from(binned.code(row as u32, 0));
+                for bin in 0..binned.n_bins(0) {
+                    let goes_left = !value.is_nan() && value <= binned.column(0).threshold(bin);
+                    prop_assert_eq!(goes_left, !value.is_nan() && code <= bin);
+                }
+            }
+        }
+
+        #[test]
+        fn a_monotone_transform_gives_the_same_codes(values in prop::collection::vec(-5.0_f32..5.0, 1..300), max_bins in 2_usize..40) {
+            let moved: Vec<f32> = values.iter().map(|value| value.exp() * 1000.0).collect();
+            let distinct = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<std::collections::BTreeSet<u32>>().len();
+            prop_assume!(distinct(&values) == distinct(&moved));
+            prop_assert_eq!(codes(&values, max_bins), codes(&moved, max_bins));
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! What a bin of a histogram adds up: class counts or targets, with and without weights.
+
+use std::array;
+
+/// How finely a target is divided: the distance from the middle of its range to an end, in steps.
+///
+/// Whole steps make sums exact, so a forest depends neither on the order of its rows nor on how histograms are subtracted.
+pub(crate) const TARGET_STEPS: f64 = (1_u64 << 30) as f64;
+
+/// A row of a tree's sample.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sample<P> {
+    /// Row of the table.
+    pub row: u32,
+    /// How often it was drawn.
+    pub n_draws: u16,
+    /// Its label or target, and its weight where there is one.
+    pub payload: P,
+}
+
+/// Sums over rows, from which the worth of a split follows.
+pub(crate) trait Cell: Copy + Default + Send + Sync {
+    /// What a row adds.
+    type Payload: Copy + Send + Sync;
+
+    /// Adds a row that was drawn some times.
+    fn add(&mut self, n_draws: u16, payload: Self::Payload);
+
+    /// Adds another cell.
+    fn merge(&mut self, other: &Self);
+
+    /// Takes a cell away that was added.
+    fn remove(&mut self, other: &Self);
+
+    /// Rows, each as often as it was drawn.
+    fn n_draws(&self) -> u32;
+
+    /// Weight of the rows.
+    fn weight(&self) -> f64;
+
+    /// How alike the rows are: weight less impurity (Gini), or what the mean explains of the squares; larger is purer, and sides add up.
+    fn purity(&self) -> f64;
+
+    /// The share of a class in the weight; or the mean target in [-1, 1], as a share of half the range from its middle.
+    fn mean(&self, output: usize) -> f64;
+
+    /// Whether two rows have the same label or target.
+    fn is_alike(one: Self::Payload, other: Self::Payload) -> bool;
+}
+
+/// Draws per class.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counts<const W: usize>([u32; W]);
+
+impl<const W: usize> Default for Counts<W> {
+    fn default() -> Self {
+        Self([0; W])
+    }
+}
+
+impl<const W: usize> Cell for Counts<W> {
+    type Payload = u16;
+
+    #[inline]
+    fn add(&mut self, n_draws: u16, class: u16) {
+        self.0[usize::from(class)] += u32::from(n_draws);
+    }
+
+    #[inline]
+    fn merge(&mut self, other: &Self) {
+        self.0 = array::from_fn(|class| self.0[class] + other.0[class]);
+    }
+
+    #[inline]
+    fn remove(&mut self, other: &Self) {
+        self.0 = array::from_fn(|class| self.0[class] - other.0[class]);
+    }
+
+    #[inline]
+    fn n_draws(&self) -> u32 {
+        self.0.iter().sum()
+    }
+
+    #[inline]
+    fn weight(&self) -> f64 {
+        f64::from(self.n_draws())
+    }
+
+    #[inline]
+    fn purity(&self) -> f64 {
+        let squares: u64 = self.0.iter().map(|&count| u64::from(count) * u64::from(count)).sum();
+        // Below 2⁶³, because a sample has fewer than 2³¹ rows; signed numbers convert in one instruction.
+        squares as i64 as f64 / f64::from(self.n_draws() as i32)
+    }
+
+    fn mean(&self, output: usize) -> f64 {
+        f64::from(self.0[output]) / self.weight()
+    }
+
+    #[inline]
+    fn is_alike(one: u16, other: u16) -> bool {
+        one == other
+    }
+}
+
+/// Weight per class.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Weights<const W: usize> {
+    n_draws: u32,
+    weights: [f64; W],
+}
+
+impl<const W: usize> Default for Weights<W> {
+    fn default() -> Self {
+        Self { n_draws: 0, weights: [0.0; W] }
+    }
+}
+
+impl<const W: usize> Cell for Weights<W> {
+    type Payload = (u16, f32);
+
+    #[inline]
+    fn add(&mut self, n_draws: u16, (class, weight): (u16, f32)) {
+        self.n_draws += u32::from(n_draws);
+        self.weights[usize::from(class)] += f64::from(n_draws) * f64::from(weight);
+    }
+
+    #[inline]
+    fn merge(&mut self, other: &Self) {
+        self.n_draws += other.n_draws;
+        self.weights = array::from_fn(|class| self.weights[class] + other.weights[class]);
+    }
+
+    #[inline]
+    fn remove(&mut self, other: &Self) {
+        self.n_draws -= other.n_draws;
+        self.weights = array::from_fn(|class| (self.weights[class] - other.weights[class]).max(0.0));
+    }
+
+    #[inline]
+    fn n_draws(&self) -> u32 {
+        self.n_draws
+    }
+
+    #[inline]
+    fn weight(&self) -> f64 {
+        self.weights.iter().sum()
+    }
+
+    #[inline]
+    fn purity(&self) -> f64 {
+        self.weights.iter().map(|weight| weight * weight).sum::<f64>() / self.weight().max(f64::MIN_POSITIVE)
+    }
+
+    fn mean(&self, output: usize) -> f64 {
+        self.weights[output] / self.weight()
+    }
+
+    #[inline]
+    fn is_alike(one: (u16, f32), other: (u16, f32)) -> bool {
+        one.0 == other.0
+    }
+}
+
+/// Draws and the sum of their targets, in steps from the middle of the range.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Steps {
+    n_draws: u32,
+    sum: i64,
+}
+
+impl Cell for Steps {
+    type Payload = i32;
+
+    #[inline]
+    fn add(&mut self, n_draws: u16, steps: i32) {
+        self.n_draws += u32::from(n_draws);
+        self.sum += i64::from(n_draws) * i64::from(steps);
+    }
+
+    #[inline]
+    fn merge(&mut self, other: &Self) {
+        self.n_draws += other.n_draws;
+        self.sum += other.sum;
+    }
+
+    #[inline]
+    fn remove(&mut self, other: &Self) {
+        self.n_draws -= other.n_draws;
+        self.sum -= other.sum;
+    }
+
+    #[inline]
+    fn n_draws(&self) -> u32 {
+        self.n_draws
+    }
+
+    #[inline]
+    fn weight(&self) -> f64 {
+        f64::from(self.n_draws)
+    }
+
+    #[inline]
+    fn purity(&self) -> f64 {
+        let sum = self.sum as f64 / TARGET_STEPS;
+        sum * sum / f64::from(self.n_draws as i32)
+    }
+
+    fn mean(&self, _output: usize) -> f64 {
+        self.sum as f64 / TARGET_STEPS / self.weight()
+    }
+
+    #[inline]
+    fn is_alike(one: i32, other: i32) -> bool {
+        one == other
+    }
+}
+
+/// Weight and the weighted sum of targets, in steps from the middle of the range.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct WeightedSteps {
+    n_draws: u32,
+    weight: f64,
+    sum: f64,
+}
+
+impl Cell for WeightedSteps {
+    type Payload = (i32, f32);
+
+    #[inline]
+    fn add(&mut self, n_draws: u16, (steps, weight): (i32, f32)) {
+        let weight = f64::from(n_draws) * f64::from(weight);
+        self.n_draws += u32::from(n_draws);
+        self.weight += weight;
+        self.sum += weight * f64::from(steps);
+    }
+
+    #[inline]
+    fn merge(&mut self, other: &Self) {
+        self.n_draws += other.n_draws;
+        self.weight += other.weight;
+        self.sum += other.sum;
+    }
+
+    #[inline]
+    fn remove(&mut self, other: &Self) {
+        self.n_draws -= other.n_draws;
+        self.weight = (self.weight - other.weight).max(0.0);
+        self.sum -= other.sum;
+    }
+
+    #[inline]
+    fn n_draws(&self) -> u32 {
+        self.n_draws
+    }
+
+    #[inline]
+    fn weight(&self) -> f64 {
+        self.weight
+    }
+
+    #[inline]
+    fn purity(&self) -> f64 {
+        let sum = self.sum / TARGET_STEPS;
+        sum * sum / self.weight.max(f64::MIN_POSITIVE)
+    }
+
+    fn mean(&self, _output: usize) -> f64 {
+        self.sum / TARGET_STEPS / self.weight
+    }
+
+    #[inline]
+    fn is_alike(one: (i32, f32), other: (i32, f32)) -> bool {
+        one.0 == other.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Contract of every cell: merging is adding, removing undoes it, purity is largest for equal rows.
+    fn keeps_the_contract<C: Cell>(one: C::Payload, other: C::Payload, weight: f64) {
+        let cell = |payloads: &[C::Payload]| {
+            let mut cell = C::default();
+            payloads.iter().for_each(|&payload| cell.add(2, payload));
+            cell
+        };
+        let mut both = cell(&[one]);
+        both.merge(&cell(&[other]));
+        assert_eq!((both.n_draws(), both.weight()), (4, 4.0 * weight));
+        assert_eq!(both.purity(), cell(&[one, other]).purity());
+        both.remove(&cell(&[other]));
+        assert_eq!(both.purity(), cell(&[one]).purity());
+        assert!(cell(&[one]).purity() + cell(&[other]).purity() > cell(&[one, other]).purity());
+        assert!(C::is_alike(one, one) && !C::is_alike(one, other));
+    }
+
+    #[test]
+    fn every_cell_keeps_the_contract() {
+        keeps_the_contract::<Counts<2>>(0, 1, 1.0);
+        keeps_the_contract::<Weights<2>>((0, 0.5), (1, 0.5), 0.5);
+        keeps_the_contract::<Steps>(-3, 7, 1.0);
+        keeps_the_contract::<WeightedSteps>((-3, 0.5), (7, 0.5), 0.5);
+    }
+}

@@ -1,0 +1,198 @@
+//! The best cut of one column: a histogram over the node's rows, and a pass over its occupied bins.
+
+use rand::Rng as _;
+use routewright_domain::Rng;
+use routewright_router::Side;
+
+use crate::binned::{Binned, MISSING};
+use crate::cells::{Cell, Sample};
+use crate::params::Cuts;
+
+/// Codes that a column may have, with the one for missing values.
+pub(crate) const N_CODES: usize = 256;
+
+/// Rows from which the occupied bins are found by a pass over the histogram instead of one mark per row.
+const DENSE_ROWS: usize = 512;
+
+/// A node holding more than one in this many of the table's rows reads codes column by column, others row by row.
+const COLUMN_SHARE: usize = 16;
+
+/// The best cut so far.
+#[derive(Clone, Copy)]
+pub(crate) struct Split<C> {
+    /// Purity of both sides.
+    pub purity: f64,
+    pub column: u16,
+    /// The last bin that goes left.
+    pub cut: u8,
+    pub missing: Side,
+    pub left: C,
+}
+
+/// What a leaf must have.
+#[derive(Clone, Copy)]
+pub(crate) struct Limits {
+    pub n_draws: u32,
+    pub weight: f64,
+}
+
+/// Codes that occur.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Bits([u64; 4]);
+
+impl Bits {
+    /// Codes with rows in a histogram.
+    pub(crate) fn of_histogram<C: Cell>(histogram: &[C]) -> Self {
+        let mut bits = Self::default();
+        for (code, cell) in histogram.iter().enumerate() {
+            bits.0[code >> 6] |= u64::from(cell.n_draws() > 0) << (code & 63);
+        }
+        bits
+    }
+
+    #[inline]
+    fn insert(&mut self, code: u8) {
+        self.0[usize::from(code >> 6)] |= 1 << (code & 63);
+    }
+
+    /// Removes a code; whether it was there.
+    fn remove(&mut self, code: u8) -> bool {
+        let (word, bit) = (usize::from(code >> 6), 1 << (code & 63));
+        let is_there = self.0[word] & bit != 0;
+        self.0[word] &= !bit;
+        is_there
+    }
+
+    /// Calls back for every code in order.
+    #[inline]
+    pub(crate) fn for_each(self, mut callback: impl FnMut(usize)) {
+        for (word, mut bits) in self.0.into_iter().enumerate() {
+            while bits != 0 {
+                callback(word << 6 | bits.trailing_zeros() as usize);
+                bits &= bits - 1;
+            }
+        }
+    }
+}
+
+/// Adds rows to a histogram that is empty; returns the codes that occur.
+pub(crate) fn fill<C: Cell>(binned: &Binned, samples: &[Sample<C::Payload>], column: usize, histogram: &mut [C]) -> Bits {
+    if samples.len() < DENSE_ROWS {
+        let mut bits = Bits::default();
+        for sample in samples {
+            let code = binned.code(sample.row, column);
+            histogram[usize::from(code)].add(sample.n_draws, sample.payload);
+            bits.insert(code);
+        }
+        return bits;
+    }
+    if samples.len() * COLUMN_SHARE < binned.n_rows() {
+        for sample in samples {
+            histogram[usize::from(binned.code(sample.row, column))].add(sample.n_draws, sample.payload);
+        }
+    } else {
+        let codes = binned.column_codes(column);
+        for sample in samples {
+            histogram[usize::from(codes[sample.row as usize])].add(sample.n_draws, sample.payload);
+        }
+    }
+    Bits::of_histogram(histogram)
+}
+
+/// A search over the columns of one node.
+pub(crate) struct Search<'a, C> {
+    pub total: &'a C,
+    pub limits: Limits,
+    pub cuts: Cuts,
+    pub rng: &'a mut Rng,
+    pub best: &'a mut Option<Split<C>>,
+}
+
+impl<C: Cell> Search<'_, C> {
+    /// Keeps the column's best cut where it beats the best so far; false where the column is constant.
+    pub(crate) fn run(&mut self, column: u16, histogram: &[C], mut bits: Bits) -> bool {
+        let missing = bits.remove(MISSING).then(|| histogram[usize::from(MISSING)]);
+        let n_occupied: u32 = bits.0.iter().map(|word| word.count_ones()).sum();
+        if n_occupied + u32::from(missing.is_some()) < 2 {
+            return false;
+        }
+        match self.cuts {
+            Cuts::Best => self.all_cuts(column, histogram, bits, missing.as_ref()),
+            Cuts::Random => self.one_cut(column, histogram, bits, missing.as_ref()),
+        }
+        true
+    }
+
+    /// Tries a cut between every two occupied bins, and the one between all values and the missing ones.
+    fn all_cuts(&mut self, column: u16, histogram: &[C], bits: Bits, missing: Option<&C>) {
+        let mut left = C::default();
+        let mut last = None;
+        bits.for_each(|code| {
+            if let Some(last) = last {
+                // Half-way between occupied bins, as a threshold half-way between values would be.
+                self.consider(column, (last + code) / 2, &left, missing);
+            }
+            left.merge(&histogram[code]);
+            last = Some(code);
+        });
+        if missing.is_some() {
+            self.keep_better(column, usize::from(MISSING) - 1, &left, Side::Right);
+        }
+    }
+
+    /// Tries one cut, drawn between the lowest and the highest occupied bin; or after the highest, where values are missing.
+    fn one_cut(&mut self, column: u16, histogram: &[C], bits: Bits, missing: Option<&C>) {
+        let (mut low, mut high) = (usize::from(MISSING), 0);
+        bits.for_each(|code| {
+            low = low.min(code);
+            high = high.max(code);
+        });
+        let n_cuts = high.saturating_sub(low) + usize::from(missing.is_some());
+        let cut = low + below(self.rng, n_cuts.max(1));
+        let mut left = C::default();
+        bits.for_each(|code| {
+            if code <= cut {
+                left.merge(&histogram[code]);
+            }
+        });
+        if cut < high {
+            self.consider(column, cut, &left, missing);
+        } else {
+            self.keep_better(column, usize::from(MISSING) - 1, &left, Side::Right);
+        }
+    }
+
+    /// Tries a cut with the missing values on either side; without any, they will go with the heavier side.
+    #[inline]
+    fn consider(&mut self, column: u16, cut: usize, left: &C, missing: Option<&C>) {
+        let Some(missing) = missing else {
+            let side = if 2.0 * left.weight() >= self.total.weight() { Side::Left } else { Side::Right };
+            return self.keep_better(column, cut, left, side);
+        };
+        self.keep_better(column, cut, left, Side::Right);
+        let mut with_missing = *left;
+        with_missing.merge(missing);
+        self.keep_better(column, cut, &with_missing, Side::Left);
+    }
+
+    /// Keeps a cut when both sides may be leaves and it is purer than the best.
+    #[inline]
+    fn keep_better(&mut self, column: u16, cut: usize, left: &C, missing: Side) {
+        let mut right = *self.total;
+        right.remove(left);
+        let purity = left.purity() + right.purity();
+        let is_better = self.best.as_ref().is_none_or(|best| best.purity < purity);
+        if is_better
+            && self.limits.n_draws <= left.n_draws().min(right.n_draws())
+            && self.limits.weight <= left.weight().min(right.weight())
+        {
+            *self.best = Some(Split { purity, column, cut: cut as u8, missing, left: *left });
+        }
+    }
+}
+
+/// A number drawn from 0 to below `n`, with a bias of at most n / 2³².
+#[inline]
+pub(crate) fn below(rng: &mut Rng, n: usize) -> usize {
+    ((u64::from(rng.next_u32()) * n as u64) >> 32) as usize
+}
