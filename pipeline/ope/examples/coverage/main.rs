@@ -1,0 +1,131 @@
+//! The coverage study of STATISTICS.md, section 7: does the interval that decides cover, does the rule adopt when it should not, do the gates see?
+//!
+//! `cargo run --release -p routewright-ope --example coverage [REPLICATIONS]`; 1,000 by default. Seeded: the same numbers every time.
+
+#![expect(clippy::print_stdout, reason = "an example reports to the terminal")]
+#![expect(clippy::disallowed_methods, reason = "an example reads its one argument")]
+
+mod simulation;
+
+use rayon::prelude::*;
+use routewright_domain::Seed;
+use routewright_ope::{GateName, Identification, Reason, Verdict};
+use simulation::{Fault, Judged, World, judge};
+
+type Failure = Box<dyn std::error::Error>;
+
+const SEED: Seed = Seed(20_260_118);
+const EPSILONS: [f64; 3] = [0.01, 0.05, 0.2];
+const ROWS: [usize; 3] = [1_000, 10_000, 100_000];
+
+fn main() -> Result<(), Failure> {
+    let replications: u64 = std::env::args().nth(1).map_or(Ok(1_000), |count| count.parse())?;
+    println!("{replications} replications per line; 5 paths, 40 % disagreement, 90 % baseline\n");
+    coverage(replications)?;
+    adoption(replications)?;
+    deterministic()?;
+    faults(replications.min(300))
+}
+
+/// Judges many logs of one world, in parallel, in order.
+fn judge_all(world: World, name: &str, replications: u64) -> Result<Vec<Judged>, Failure> {
+    let judged: Result<Vec<Judged>, String> = (0..replications)
+        .into_par_iter()
+        .map(|index| {
+            let columns = world.log(SEED.derive(name, index)).map_err(|error| error.to_string())?;
+            judge(&world, &columns).map_err(|error| error.to_string())
+        })
+        .collect();
+    Ok(judged?)
+}
+
+/// A share of replications.
+fn share(judged: &[Judged], holds: impl Fn(&Judged) -> bool) -> f64 {
+    judged.iter().filter(|one| holds(one)).count() as f64 / judged.len().max(1) as f64
+}
+
+/// The nine cells: coverage of the interval, and false adoption at zero uplift.
+fn coverage(replications: u64) -> Result<(), Failure> {
+    println!(
+        "   epsilon    rows  matches  coverage 95 %  lower 95 %  upper 95 %  | uplift 0: coverage  false ADOPT  false HYBRID  a gate of validity fails"
+    );
+    for epsilon in EPSILONS {
+        for rows in ROWS {
+            let world = World::standard(rows, epsilon, 0.05);
+            let judged = judge_all(world, &format!("cover {epsilon} {rows}"), replications)?;
+            let none = World::standard(rows, epsilon, 0.0);
+            let at_zero = judge_all(none, &format!("zero {epsilon} {rows}"), replications)?;
+            let matches = judged.iter().map(|one| one.uplift.exploration_matches).sum::<usize>() as f64 / judged.len() as f64;
+            println!(
+                "{epsilon:>10} {rows:>7} {matches:>8.0} {:>14.3} {:>11.3} {:>11.3}  | {:>18.3} {:>12.4} {:>13.4} {:>25.4}",
+                share(&judged, |one| one.interval.contains(world.uplift)),
+                share(&judged, |one| one.uplift.estimate.interval.lower <= world.uplift),
+                share(&judged, |one| world.uplift <= one.uplift.estimate.interval.upper),
+                share(&at_zero, |one| one.interval.contains(0.0)),
+                share(&at_zero, |one| one.decision.verdict == Verdict::Adopt),
+                share(&at_zero, |one| one.decision.verdict == Verdict::Hybrid),
+                share(&at_zero, |one| one.decision.reason == Reason::InvalidLog),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// How often the rule adopts, by true uplift.
+fn adoption(replications: u64) -> Result<(), Failure> {
+    println!("\nP(ADOPT) at epsilon 5 %:       0       3       5       8 points");
+    for rows in [10_000, 100_000] {
+        let (mut shares, mut without_latency) = (Vec::new(), Vec::new());
+        for points in [0, 3, 5, 8] {
+            let world = World::standard(rows, 0.05, f64::from(points) / 100.0);
+            let judged = judge_all(world, &format!("adopt {rows} {points}"), replications)?;
+            shares.push(format!("{:>7.3}", share(&judged, |one| one.decision.verdict == Verdict::Adopt)));
+            let wins = |one: &Judged| one.uplift.estimate.value >= 0.05 && one.uplift.estimate.interval.lower > 0.03;
+            without_latency.push(format!("{:>7.3}", share(&judged, wins)));
+        }
+        println!("{rows:>18} rows     {}     by the uplift alone {}", shares.join(" "), without_latency.join(" "));
+    }
+    Ok(())
+}
+
+/// A thousand deterministic logs of random worlds, most of them with a real uplift.
+fn deterministic() -> Result<(), Failure> {
+    let mut verdicts = std::collections::BTreeMap::new();
+    for index in 0..1_000_u32 {
+        let part = |step: u32| f64::from(index / step % 10) / 10.0;
+        let disagreement = 0.02 + 0.9 * part(1);
+        let uplift = (0.2 * part(10)).min(0.5 * disagreement);
+        let world = World { disagreement, baseline: 0.6 + 0.15 * part(100), uplift, ..World::standard(2_000, 0.0, 0.0) };
+        let columns = world.log(SEED.derive("deterministic", u64::from(index)))?;
+        let judged = judge(&world, &columns)?;
+        assert!(judged.decision.identification == Identification::NotIdentified, "a deterministic log identifies nothing");
+        *verdicts.entry((judged.decision.verdict, judged.decision.reason)).or_insert(0) += 1;
+    }
+    println!("\n1,000 deterministic logs: {verdicts:?}");
+    Ok(())
+}
+
+/// How often the gates see what is wrong with a log.
+fn faults(replications: u64) -> Result<(), Failure> {
+    const SHOWN: [GateName; 6] = [
+        GateName::MeanWeight,
+        GateName::MeanWeightPerPath,
+        GateName::MeanWeightPerSegment,
+        GateName::MeanWeightPerDay,
+        GateName::ExplorationShare,
+        GateName::AaReplay,
+    ];
+    println!("\nshare of logs that fail ({replications} replications, epsilon 20 %)");
+    println!("{:>25} {:>7}  weight  /path   /segm.  /day    share   A/A     any", "fault", "rows");
+    for fault in [Fault::None, Fault::UniformPropensities, Fault::ShiftedDay, Fault::MissingFailures, Fault::MissingExploredFailures] {
+        for rows in ROWS {
+            let world = World { fault, ..World::standard(rows, 0.2, 0.03) };
+            let judged = judge_all(world, &format!("fault {fault:?} {rows}"), replications)?;
+            let fails = |name: GateName| share(&judged, |one| one.gates.iter().any(|gate| gate.name == name && !gate.passed));
+            let cells: Vec<String> = SHOWN.into_iter().map(|name| format!("{:.3}", fails(name))).collect();
+            let any = share(&judged, |one| one.decision.reason == Reason::InvalidLog);
+            println!("{:>25} {rows:>7}  {}   {any:.3}", format!("{fault:?}"), cells.join("   "));
+        }
+    }
+    Ok(())
+}
