@@ -1,0 +1,193 @@
+//! Reads the canonical tables back: decisions day by day in order, layers as a whole.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use routewright_domain::{Decision, LayerAttempt, Paths, Timestamp};
+
+use crate::columns::{DECISION_COLUMNS, LAYER_COLUMNS};
+use crate::error::TableError;
+use crate::extras::ExtraKind;
+use crate::parquet_file::{PATHS_KEY, SOURCES_KEY, TableReader, merge_extras, take_columns, take_extras};
+
+/// A folder of decisions: `day=YYYY-MM-DD/*.parquet`. Holds no rows; reads a day at a time.
+#[derive(Clone, Debug)]
+pub struct Decisions {
+    folder: PathBuf,
+    days: BTreeMap<String, Vec<PathBuf>>,
+    rows_per_day: BTreeMap<String, u64>,
+    paths: Paths,
+    extras: BTreeMap<String, ExtraKind>,
+    sources: BTreeSet<String>,
+}
+
+impl Decisions {
+    /// Opens a folder: reads the footers, not the rows. A folder without days has no rows.
+    ///
+    /// # Errors
+    /// [`TableError`] for a folder or file that cannot be read, and for a file of a newer version.
+    pub fn open(folder: &Path) -> Result<Self, TableError> {
+        let mut decisions = Self {
+            folder: folder.to_owned(),
+            days: BTreeMap::new(),
+            rows_per_day: BTreeMap::new(),
+            paths: Paths::default(),
+            extras: BTreeMap::new(),
+            sources: BTreeSet::new(),
+        };
+        let mut names = BTreeSet::new();
+        for day_folder in entries(folder)? {
+            let Some(day) = file_name(&day_folder).strip_prefix("day=").map(str::to_owned) else { continue };
+            for path in entries(&day_folder)?.into_iter().filter(|path| is_table(path)) {
+                let reader = TableReader::open(&path)?;
+                *decisions.rows_per_day.entry(day.clone()).or_default() += reader.n_rows();
+                merge_extras(&mut decisions.extras, reader.extras());
+                decisions.sources.extend(list_of(reader.metadata(SOURCES_KEY)).unwrap_or_default());
+                match list_of(reader.metadata(PATHS_KEY)) {
+                    Some(listed) => names.extend(listed),
+                    None => names.extend(names_in(reader, &path)?),
+                }
+                decisions.days.entry(day.clone()).or_default().push(path);
+            }
+        }
+        decisions.paths = Paths::from_names(names);
+        Ok(decisions)
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Number of decisions.
+    pub fn n_rows(&self) -> u64 {
+        self.rows_per_day.values().sum()
+    }
+
+    /// Every path that ran or that the static rules chose.
+    pub fn paths(&self) -> &Paths {
+        &self.paths
+    }
+
+    /// Days (`YYYY-MM-DD`, UTC) with their numbers of decisions, in order.
+    pub fn days(&self) -> impl ExactSizeIterator<Item = (&str, u64)> {
+        self.rows_per_day.iter().map(|(day, n_rows)| (day.as_str(), *n_rows))
+    }
+
+    /// The further scalars of all days by dotted key; where days disagree about a type, text.
+    pub fn extras(&self) -> &BTreeMap<String, ExtraKind> {
+        &self.extras
+    }
+
+    /// SHA-256 digests of the log files that the rows came from.
+    pub fn sources(&self) -> &BTreeSet<String> {
+        &self.sources
+    }
+
+    /// The Parquet files, in the order of their days.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.files_by_day().map(|(_, path)| path)
+    }
+
+    /// The Parquet files with their days, in order.
+    pub(crate) fn files_by_day(&self) -> impl Iterator<Item = (&str, &Path)> {
+        self.days.iter().flat_map(|(day, files)| files.iter().map(|path| (day.as_str(), path.as_path())))
+    }
+
+    /// The decisions of one day in the order (timestamp, `trace_id`); none for a day without a file.
+    ///
+    /// # Errors
+    /// [`TableError`] for a file that cannot be read.
+    pub fn read_day(&self, day: &str) -> Result<Vec<Decision>, TableError> {
+        let files = self.days.get(day).map_or(&[][..], Vec::as_slice);
+        let mut decisions = Vec::new();
+        for path in files {
+            read_decisions(path, &mut decisions)?;
+        }
+        if files.len() > 1 {
+            decisions.sort_by(|a, b| (a.timestamp, &a.trace_id).cmp(&(b.timestamp, &b.trace_id)));
+        }
+        Ok(decisions)
+    }
+
+    /// All decisions, one item per day, in the order (timestamp, `trace_id`).
+    pub fn iter(&self) -> impl Iterator<Item = Result<Vec<Decision>, TableError>> {
+        self.days.keys().map(|day| self.read_day(day))
+    }
+}
+
+/// The layers of a `layers.parquet`, in the order (timestamp, `trace_id`, position in the cascade).
+///
+/// # Errors
+/// [`TableError`] for a file that cannot be read.
+pub fn read_layers(path: &Path) -> Result<Vec<LayerAttempt>, TableError> {
+    let mut layers = Vec::new();
+    for batch in TableReader::open(path)?.batches()? {
+        let batch = batch?;
+        let start = layers.len();
+        layers.resize_with(start + batch.num_rows(), LayerAttempt::default);
+        take_columns(LAYER_COLUMNS, &batch, &mut layers[start..], path)?;
+    }
+    Ok(layers)
+}
+
+/// Appends the decisions of one file.
+fn read_decisions(path: &Path, decisions: &mut Vec<Decision>) -> Result<(), TableError> {
+    for batch in TableReader::open(path)?.batches()? {
+        let batch = batch?;
+        let start = decisions.len();
+        decisions.resize_with(start + batch.num_rows(), Decision::default);
+        take_columns(DECISION_COLUMNS, &batch, &mut decisions[start..], path)?;
+        take_extras(&batch, &mut decisions[start..], path)?;
+        for decision in &mut decisions[start..] {
+            if decision.query_id.is_empty() {
+                decision.query_id.clone_from(&decision.trace_id);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Paths of a file whose footer does not list them.
+fn names_in(reader: TableReader, path: &Path) -> Result<BTreeSet<String>, TableError> {
+    let mut names = BTreeSet::new();
+    for batch in reader.batches()? {
+        let batch = batch?;
+        let mut rows = vec![Decision::default(); batch.num_rows()];
+        take_columns(DECISION_COLUMNS, &batch, &mut rows, path)?;
+        names.extend(rows.into_iter().flat_map(|row| [Some(row.path), row.static_path]).flatten());
+    }
+    Ok(names)
+}
+
+/// The day of a point in time, as folders are named.
+pub(crate) fn day_name(day: i64) -> String {
+    let start = Timestamp(day.saturating_mul(86_400_000_000));
+    match jiff::Timestamp::from_microsecond(start.0) {
+        Ok(instant) => jiff::tz::TimeZone::UTC.to_datetime(instant).date().to_string(),
+        Err(_) => format!("{day}"),
+    }
+}
+
+fn list_of(metadata: Option<String>) -> Option<Vec<String>> {
+    serde_json::from_str(&metadata?).ok()
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, TableError> {
+    let failed = |error| TableError::read(folder, error);
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        paths.push(entry.map_err(failed)?.path());
+    }
+    paths.sort_unstable();
+    Ok(paths)
+}
+
+fn file_name(path: &Path) -> &str {
+    path.file_name().and_then(|name| name.to_str()).unwrap_or("")
+}
+
+fn is_table(path: &Path) -> bool {
+    !file_name(path).starts_with('.') && path.extension().is_some_and(|extension| extension == "parquet")
+}

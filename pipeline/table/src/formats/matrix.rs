@@ -1,0 +1,40 @@
+//! `matrix`: full information, the e009 object with many rows per query, one for every path that ran.
+
+use std::collections::BTreeMap;
+
+use super::{Format, e009};
+use crate::json::Json;
+
+/// Rows name no static path unless it is logged: that a path ran says nothing about what the rules would have chosen.
+pub(super) const FORMAT: Format = Format {
+    name: "matrix",
+    summary: "full information: the e009 object, one row per query and path",
+    sniff: |records| e009::has_shape(records) && repeats_queries(records),
+    parse: e009::parse_as_logged,
+};
+
+/// Whether one `query_id` stands in two records with different paths.
+pub(super) fn repeats_queries(records: &[Json<'_>]) -> bool {
+    let mut paths = BTreeMap::new();
+    records.iter().any(|record| {
+        let path = record.get("routing_decision").and_then(|decision| decision.get_text("execution_path"));
+        let query = record.get_text("query_id");
+        match (query, path) {
+            (Some(query), Some(path)) => *paths.entry(query).or_insert(path) != path,
+            _ => false,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_static_path_is_made_up() {
+        let text =
+            r#"{"trace_id":"t","timestamp":"2026-01-01T00:00:00Z","query":"q","query_id":"1","routing_decision":{"execution_path":"A"}}"#;
+        let parsed = (FORMAT.parse)(&Json::parse(text).unwrap()).unwrap();
+        assert_eq!(parsed.decision.static_path, None);
+    }
+}

@@ -1,0 +1,61 @@
+//! Tables: log formats in, canonical Parquet tables out; the only crate that names polars, arrow and parquet.
+//!
+//! * [`ingest`]: reads log files of any of the [`FORMATS`], writes `decisions` and `layers`, quarantines what cannot be read.
+//! * [`Decisions`]: the decisions of a project, day by day in order.
+//! * [`Summary`]: what a log says before anything is trained.
+//!
+//! ```
+//! use routewright_table::{Decisions, IngestPlaces, IngestSettings, ingest};
+//!
+//! let folder = tempfile::tempdir()?;
+//! let log = folder.path().join("log.jsonl");
+//! std::fs::write(&log, r#"{"trace_id":"1","timestamp":"2026-01-01T08:00:00Z","query":"hi","routing_decision":{"execution_path":"CHAT"}}"#)?;
+//! let places = IngestPlaces {
+//!     decisions: folder.path().join("decisions"),
+//!     layers: folder.path().join("layers.parquet"),
+//!     quarantine: folder.path().join("quarantine"),
+//! };
+//! let report = ingest(&[log], &IngestSettings::default(), &places, &|_done, _total| {})?;
+//! assert_eq!((report.totals.kept, report.totals.pending), (1, 1));
+//! assert_eq!(Decisions::open(&places.decisions)?.paths().names(), ["CHAT"]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod columns;
+mod decisions;
+mod duplicates;
+mod error;
+mod extras;
+mod features;
+mod formats;
+mod ingest;
+mod json;
+mod parquet_file;
+mod quarantine;
+mod reason;
+mod records;
+mod report;
+mod rows;
+mod scan;
+mod schema;
+mod source;
+mod spill;
+mod summary;
+mod write;
+
+#[cfg(test)]
+mod corpus;
+
+pub use decisions::{Decisions, read_layers};
+pub use error::{IngestError, TableError};
+pub use extras::{ExtraKind, known_at_decision};
+pub use features::{FeatureColumn, FeatureTable, FeatureTableError, HeldOutRows, Outcomes, TrainingRows, Window};
+pub use formats::{FORMATS, Format, format_named};
+pub use ingest::{IngestPlaces, IngestSettings, ingest};
+pub use parquet_file::SCHEMA_VERSION;
+pub use reason::{REASONS, Reason, ReasonEntry, Rejection};
+pub use records::{Batch, Record, RecordLimits, RecordReader};
+pub use report::{Counts, FileReport, IngestReport};
+pub use scan::head;
+pub use schema::{ColumnSchema, schema};
+pub use summary::{ConfusionCell, Correlation, DayCount, LatencyRow, StaticSuccess, SuccessByValue, SuccessCell, SuccessCount, Summary};

@@ -1,0 +1,322 @@
+//! Rows to Parquet and back, by the lists of columns.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, BooleanArray, Float64Array, Int64Array, ListArray, ListBuilder, RecordBatch, StringArray, StringBuilder,
+    TimestampMicrosecondArray,
+};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::WriterProperties;
+use routewright_domain::{Decision, Scalar, Timestamp};
+
+use crate::columns::{Access, Column, DECISION_COLUMNS, Known};
+use crate::error::TableError;
+use crate::extras::{ExtraKind, as_text};
+
+/// Version of the tables; rises with any change that an old reader would misread.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// Key of the schema version in a file's footer.
+pub(crate) const VERSION_KEY: &str = "routewright.schema_version";
+/// Key of the program's version.
+pub(crate) const PRODUCT_KEY: &str = "routewright.product_version";
+/// Key of the SHA-256 digests of the files that rows came from, a JSON list.
+pub(crate) const SOURCES_KEY: &str = "routewright.sources";
+/// Key of the paths that occur, a JSON list.
+pub(crate) const PATHS_KEY: &str = "routewright.paths";
+
+/// Rows of a row group: large enough to compress, small enough for memory to stay bounded.
+const ROW_GROUP: usize = 32 << 10;
+
+/// Rows that are read at once.
+const BATCH_ROWS: usize = 8 << 10;
+
+/// A further scalar's column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ExtraColumn {
+    /// Its dotted key, which is its name.
+    pub(crate) key: String,
+    /// Its type.
+    pub(crate) kind: ExtraKind,
+}
+
+/// A Parquet file that is being written.
+pub(crate) struct TableWriter {
+    path: PathBuf,
+    schema: SchemaRef,
+    writer: ArrowWriter<File>,
+}
+
+impl TableWriter {
+    /// Creates a file with these columns.
+    pub(crate) fn create(path: &Path, fields: Vec<Field>) -> Result<Self, TableError> {
+        let file = File::create(path).map_err(|error| TableError::write(path, error))?;
+        let schema = Arc::new(Schema::new(fields));
+        let level = ZstdLevel::try_new(1).map_err(|error| TableError::parquet(path, error))?;
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(level))
+            .set_max_row_group_row_count(Some(ROW_GROUP))
+            .set_created_by("routewright".to_owned())
+            .build();
+        let writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties)).map_err(|error| TableError::parquet(path, error))?;
+        Ok(Self { path: path.to_owned(), schema, writer })
+    }
+
+    /// Writes rows, as one array per column.
+    pub(crate) fn write(&mut self, arrays: Vec<ArrayRef>) -> Result<(), TableError> {
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), arrays).map_err(|error| TableError::columns(&self.path, error))?;
+        self.writer.write(&batch).map_err(|error| TableError::parquet(&self.path, error))
+    }
+
+    /// Writes the footer with key-value metadata.
+    pub(crate) fn finish(mut self, metadata: &[(&str, String)]) -> Result<(), TableError> {
+        for (key, value) in metadata {
+            self.writer.append_key_value_metadata(KeyValue::new((*key).to_owned(), value.clone()));
+        }
+        self.writer.close().map_err(|error| TableError::parquet(&self.path, error))?;
+        Ok(())
+    }
+}
+
+/// Arrow type of a canonical column.
+fn data_type<T>(access: &Access<T>) -> DataType {
+    match access {
+        Access::Time(..) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        Access::Text(..) | Access::Made(..) => DataType::Utf8,
+        Access::Texts(..) => text_list(),
+        Access::Number(..) => DataType::Float64,
+        Access::Integer(..) => DataType::Int64,
+        Access::Flag(..) => DataType::Boolean,
+    }
+}
+
+fn text_list() -> DataType {
+    DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true)))
+}
+
+/// Arrow type of a further scalar's column.
+fn extra_type(kind: ExtraKind) -> DataType {
+    match kind {
+        ExtraKind::Bool => DataType::Boolean,
+        ExtraKind::Number => DataType::Float64,
+        ExtraKind::Text => DataType::Utf8,
+        ExtraKind::List => text_list(),
+    }
+}
+
+/// Arrow fields of canonical columns.
+pub(crate) fn fields<T>(columns: &[Column<T>]) -> Vec<Field> {
+    columns.iter().map(|column| Field::new(column.name, data_type(&column.access), column.known != Known::Always)).collect()
+}
+
+/// Arrow fields of further scalars.
+pub(crate) fn extra_fields(extras: &[ExtraColumn]) -> impl Iterator<Item = Field> {
+    extras.iter().map(|extra| Field::new(extra.key.as_str(), extra_type(extra.kind), true))
+}
+
+/// Rows as one array per canonical column.
+pub(crate) fn arrays<T>(columns: &[Column<T>], rows: &[T]) -> Vec<ArrayRef> {
+    columns
+        .iter()
+        .map(|column| -> ArrayRef {
+            match &column.access {
+                Access::Time(get, _) => {
+                    Arc::new(TimestampMicrosecondArray::from_iter_values(rows.iter().map(|row| get(row).0)).with_timezone("UTC"))
+                }
+                Access::Text(get, _) => Arc::new(StringArray::from_iter(rows.iter().map(get))),
+                Access::Made(get, _) => Arc::new(StringArray::from_iter(rows.iter().map(get))),
+                Access::Texts(get, _) => Arc::new(text_lists(rows.iter().map(|row| Some(get(row)).filter(|texts| !texts.is_empty())))),
+                Access::Number(get, _) => Arc::new(Float64Array::from_iter(rows.iter().map(get))),
+                Access::Integer(get, _) => Arc::new(Int64Array::from_iter(rows.iter().map(get))),
+                Access::Flag(get, _) => Arc::new(BooleanArray::from_iter(rows.iter().map(get))),
+            }
+        })
+        .collect()
+}
+
+/// One further scalar of rows as an array.
+pub(crate) fn extra_array(extra: &ExtraColumn, rows: &[Decision]) -> ArrayRef {
+    let values = rows.iter().map(|row| row.extras.get(&extra.key));
+    match extra.kind {
+        ExtraKind::Bool => {
+            Arc::new(BooleanArray::from_iter(values.map(|value| if let Some(Scalar::Bool(value)) = value { Some(*value) } else { None })))
+        }
+        ExtraKind::Number => {
+            Arc::new(Float64Array::from_iter(values.map(|value| if let Some(Scalar::Number(value)) = value { Some(*value) } else { None })))
+        }
+        ExtraKind::Text => Arc::new(StringArray::from_iter(values.map(|value| value.map(as_text)))),
+        ExtraKind::List => {
+            Arc::new(text_lists(values.map(|value| if let Some(Scalar::List(texts)) = value { Some(texts.as_slice()) } else { None })))
+        }
+    }
+}
+
+fn text_lists<'a>(lists: impl Iterator<Item = Option<&'a [String]>>) -> ListArray {
+    let mut builder = ListBuilder::new(StringBuilder::new());
+    for list in lists {
+        if let Some(texts) = list {
+            texts.iter().for_each(|text| builder.values().append_value(text));
+        }
+        builder.append(list.is_some());
+    }
+    builder.finish()
+}
+
+/// A Parquet file that is being read.
+pub(crate) struct TableReader {
+    path: PathBuf,
+    builder: ParquetRecordBatchReaderBuilder<File>,
+}
+
+impl TableReader {
+    /// Opens a file and checks that this program can read its version.
+    pub(crate) fn open(path: &Path) -> Result<Self, TableError> {
+        let file = File::open(path).map_err(|error| TableError::read(path, error))?;
+        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| TableError::parquet(path, error))?;
+        let reader = Self { path: path.to_owned(), builder };
+        let version = reader.metadata(VERSION_KEY).and_then(|version| version.parse().ok()).unwrap_or(SCHEMA_VERSION);
+        if version > SCHEMA_VERSION {
+            return Err(TableError::Newer { path: path.to_owned(), found: version, known: SCHEMA_VERSION });
+        }
+        Ok(reader)
+    }
+
+    /// Number of rows.
+    pub(crate) fn n_rows(&self) -> u64 {
+        u64::try_from(self.builder.metadata().file_metadata().num_rows()).unwrap_or(0)
+    }
+
+    /// A value of the footer's key-value metadata.
+    pub(crate) fn metadata(&self, key: &str) -> Option<String> {
+        let pairs = self.builder.metadata().file_metadata().key_value_metadata()?;
+        pairs.iter().find(|pair| pair.key == key)?.value.clone()
+    }
+
+    /// The columns that are no canonical ones.
+    pub(crate) fn extras(&self) -> Vec<ExtraColumn> {
+        extras_of(self.builder.schema())
+    }
+
+    /// Reads all rows in batches.
+    pub(crate) fn batches(self) -> Result<Batches, TableError> {
+        let path = self.path;
+        let reader = self.builder.with_batch_size(BATCH_ROWS).build().map_err(|error| TableError::parquet(&path, error))?;
+        Ok(Batches { path, reader })
+    }
+}
+
+/// Batches of rows of one file.
+pub(crate) struct Batches {
+    path: PathBuf,
+    reader: ParquetRecordBatchReader,
+}
+
+impl Iterator for Batches {
+    type Item = Result<RecordBatch, TableError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        Some(self.reader.next()?.map_err(|error| TableError::columns(&self.path, error)))
+    }
+}
+
+fn extras_of(schema: &Schema) -> Vec<ExtraColumn> {
+    let canonical = |name: &str| DECISION_COLUMNS.iter().any(|column| column.name == name);
+    schema
+        .fields()
+        .iter()
+        .filter(|field| !canonical(field.name()))
+        .filter_map(|field| {
+            let kind = match field.data_type() {
+                DataType::Boolean => ExtraKind::Bool,
+                DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => ExtraKind::Text,
+                DataType::List(_) | DataType::LargeList(_) => ExtraKind::List,
+                other if other.is_numeric() => ExtraKind::Number,
+                _ => return None,
+            };
+            Some(ExtraColumn { key: field.name().clone(), kind })
+        })
+        .collect()
+}
+
+/// Sets the canonical columns of rows. A column that the file has not leaves them as they are; a column of another type is cast.
+pub(crate) fn take_columns<T>(columns: &[Column<T>], batch: &RecordBatch, rows: &mut [T], path: &Path) -> Result<(), TableError> {
+    for column in columns {
+        let Some(array) = batch.column_by_name(column.name) else {
+            if column.known == Known::Always && column.name != "query_id" {
+                return Err(TableError::MissingColumn { path: path.to_owned(), column: column.name.to_owned() });
+            }
+            continue;
+        };
+        let array = cast_to(array, &data_type(&column.access), path)?;
+        match &column.access {
+            Access::Time(_, set) => take(&array, rows, |array: &TimestampMicrosecondArray, at, row| set(row, Timestamp(array.value(at)))),
+            Access::Text(_, set) | Access::Made(_, set) => {
+                take(&array, rows, |array: &StringArray, at, row| set(row, array.value(at).to_owned()))
+            }
+            Access::Texts(_, set) => take(&array, rows, |array: &ListArray, at, row| set(row, texts_of(&array.value(at)))),
+            Access::Number(_, set) => take(&array, rows, |array: &Float64Array, at, row| set(row, array.value(at))),
+            Access::Integer(_, set) => take(&array, rows, |array: &Int64Array, at, row| set(row, array.value(at))),
+            Access::Flag(_, set) => take(&array, rows, |array: &BooleanArray, at, row| set(row, array.value(at))),
+        }
+    }
+    Ok(())
+}
+
+/// Adds the further scalars of rows.
+pub(crate) fn take_extras(batch: &RecordBatch, rows: &mut [Decision], path: &Path) -> Result<(), TableError> {
+    for extra in extras_of(batch.schema_ref()) {
+        let Some(array) = batch.column_by_name(&extra.key) else { continue };
+        let array = cast_to(array, &extra_type(extra.kind), path)?;
+        let put = |row: &mut Decision, value| drop(row.extras.insert(extra.key.clone(), value));
+        match extra.kind {
+            ExtraKind::Bool => take(&array, rows, |array: &BooleanArray, at, row| put(row, Scalar::Bool(array.value(at)))),
+            ExtraKind::Number => take(&array, rows, |array: &Float64Array, at, row| put(row, Scalar::Number(array.value(at)))),
+            ExtraKind::Text => take(&array, rows, |array: &StringArray, at, row| put(row, Scalar::Text(array.value(at).to_owned()))),
+            ExtraKind::List => take(&array, rows, |array: &ListArray, at, row| put(row, Scalar::List(texts_of(&array.value(at))))),
+        }
+    }
+    Ok(())
+}
+
+fn cast_to(array: &ArrayRef, wanted: &DataType, path: &Path) -> Result<ArrayRef, TableError> {
+    if array.data_type() == wanted {
+        return Ok(Arc::clone(array));
+    }
+    cast(array, wanted).map_err(|error| TableError::columns(path, error))
+}
+
+/// Calls back for every row that has a value.
+fn take<A: 'static, T>(array: &ArrayRef, rows: &mut [T], mut set: impl FnMut(&A, usize, &mut T)) {
+    let Some(values) = array.as_any().downcast_ref::<A>() else { return };
+    rows.iter_mut().enumerate().take(array.len()).filter(|(at, _)| array.is_valid(*at)).for_each(|(at, row)| set(values, at, row));
+}
+
+fn texts_of(array: &ArrayRef) -> Vec<String> {
+    let Some(texts) = array.as_any().downcast_ref::<StringArray>() else { return Vec::new() };
+    texts.iter().flatten().map(str::to_owned).collect()
+}
+
+/// Metadata that every table carries.
+pub(crate) fn provenance(product_version: &str, sources: &[&str]) -> Vec<(&'static str, String)> {
+    let sources = serde_json::to_string(sources).unwrap_or_default();
+    vec![(VERSION_KEY, SCHEMA_VERSION.to_string()), (PRODUCT_KEY, product_version.to_owned()), (SOURCES_KEY, sources)]
+}
+
+/// Merges further scalars of several files: by key; where files disagree about the type, text.
+pub(crate) fn merge_extras(all: &mut BTreeMap<String, ExtraKind>, extras: Vec<ExtraColumn>) {
+    for extra in extras {
+        let kind = all.entry(extra.key).or_insert(extra.kind);
+        if *kind != extra.kind {
+            *kind = ExtraKind::Text;
+        }
+    }
+}

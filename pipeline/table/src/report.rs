@@ -1,0 +1,92 @@
+//! What an ingest counted.
+
+use std::collections::BTreeMap;
+
+use routewright_domain::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::extras::ExtraKind;
+
+/// Rows of a file or of all files: `read = kept + duplicate + quarantined`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Records that were found.
+    pub read: u64,
+    /// Decisions that stand in the table.
+    pub kept: u64,
+    /// Of these, decisions whose outcome is pending.
+    pub pending: u64,
+    /// Copies and forerunners of kept rows.
+    pub duplicate: u64,
+    /// Rejected records by reason code.
+    pub quarantined: BTreeMap<String, u64>,
+}
+
+impl Counts {
+    /// Rejected records, all reasons.
+    pub fn n_quarantined(&self) -> u64 {
+        self.quarantined.values().sum()
+    }
+
+    /// Whether every record is accounted for.
+    pub fn adds_up(&self) -> bool {
+        self.read == self.kept + self.duplicate + self.n_quarantined() && self.pending <= self.kept
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.read += other.read;
+        self.kept += other.kept;
+        self.pending += other.pending;
+        self.duplicate += other.duplicate;
+        for (reason, count) in &other.quarantined {
+            *self.quarantined.entry(reason.clone()).or_default() += count;
+        }
+    }
+
+    /// Counts by reason as words, most frequent first.
+    pub(crate) fn reasons(&self) -> String {
+        let mut reasons: Vec<_> = self.quarantined.iter().collect();
+        reasons.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
+        reasons.iter().map(|(reason, count)| format!("{reason} {count}")).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// One file that was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileReport {
+    /// The file as it was named.
+    pub path: String,
+    /// Its format; none where no record gave it away.
+    pub format: Option<String>,
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// SHA-256 of these bytes, in hexadecimal digits.
+    pub sha256: String,
+    /// Its rows.
+    pub counts: Counts,
+}
+
+/// Everything an ingest counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IngestReport {
+    /// The files in the order of reading.
+    pub files: Vec<FileReport>,
+    /// Files of folders that are no logs by their names and were not read.
+    pub skipped: Vec<String>,
+    /// All rows.
+    pub totals: Counts,
+    /// Earliest kept decision.
+    pub first: Option<Timestamp>,
+    /// Latest kept decision.
+    pub last: Option<Timestamp>,
+    /// Kept decisions per day (`YYYY-MM-DD`, UTC).
+    pub days: BTreeMap<String, u64>,
+    /// Rows of `layers`.
+    pub n_layers: u64,
+    /// The log's further scalars by dotted key, with the type of their columns.
+    pub extras: BTreeMap<String, ExtraKind>,
+    /// Further scalars that rows disagree about, with the rows per type; their columns are text.
+    pub type_conflicts: BTreeMap<String, BTreeMap<ExtraKind, u64>>,
+    /// Keys without a column, because their values are lists of other things than texts or there are too many keys; with their numbers of values.
+    pub ignored_keys: BTreeMap<String, u64>,
+}
