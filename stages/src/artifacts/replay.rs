@@ -1,0 +1,220 @@
+//! What `replay` found: every policy's value on the held-out window, and how far the log can be trusted.
+
+use routewright_ope::{CandidateUplift, Diagnostics, Gate, Identification, LogFacts, Segment};
+use serde::{Deserialize, Serialize};
+
+/// A number with its 95 % interval; the value is absent where the log does not identify it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Bounded {
+    /// The estimate.
+    pub value: Option<f64>,
+    /// Lower end, two-sided 95 %.
+    pub lower: f64,
+    /// Upper end, two-sided 95 %.
+    pub upper: f64,
+}
+
+impl Bounded {
+    /// From an estimate.
+    pub fn of(estimate: routewright_domain::Estimate) -> Self {
+        Self { value: Some(estimate.value), lower: estimate.interval.lower, upper: estimate.interval.upper }
+    }
+
+    /// Scaled, for example from shares to points.
+    #[must_use]
+    pub fn times(self, factor: f64) -> Self {
+        Self { value: self.value.map(|value| value * factor), lower: self.lower * factor, upper: self.upper * factor }
+    }
+}
+
+/// What a policy is in the comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// The static router.
+    Static,
+    /// The learned router that is judged.
+    Learned,
+    /// Another way to learn.
+    Alternative,
+    /// Something simple that a learned router has to beat.
+    Control,
+    /// What nobody can have.
+    Oracle,
+}
+
+/// An estimator's answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The estimator.
+    pub name: String,
+    /// Its estimate.
+    pub estimate: Bounded,
+}
+
+/// One policy on the held-out window.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PolicyResult {
+    /// Its name.
+    pub name: String,
+    /// What it is here.
+    pub role: Role,
+    /// Success rate.
+    pub success: Bounded,
+    /// Which estimator gave it.
+    pub estimator: String,
+    /// Mean latency in milliseconds, where identified.
+    pub latency_ms: Option<f64>,
+    /// Mean cost in US dollars, where identified.
+    pub cost_usd: Option<f64>,
+    /// Share of queries on which it differs from the static router.
+    pub disagreement: f64,
+    /// Share of every path in its choices.
+    pub shares: Vec<(String, f64)>,
+}
+
+/// The learned router's success minus another policy's, in points.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct UpliftResult {
+    /// Against which policy.
+    pub over: String,
+    /// Points with a two-sided 95 % interval.
+    pub points: Bounded,
+    /// One-sided 95 % lower bound, in points: what the decision looks at.
+    pub lower_one_sided: f64,
+    /// One-sided 95 % upper bound, in points.
+    pub upper_one_sided: f64,
+    /// Which estimator gave it.
+    pub estimator: String,
+}
+
+/// Learned over static as a ratio of means, with one-sided 95 % bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RatioResult {
+    /// The static router's mean.
+    pub static_mean: f64,
+    /// The learned router's mean.
+    pub learned_mean: f64,
+    /// Learned over static.
+    pub ratio: f64,
+    /// One-sided 95 % lower bound.
+    pub lower: f64,
+    /// One-sided 95 % upper bound.
+    pub upper: f64,
+}
+
+/// A rate of both routers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RatePair {
+    /// Rows on which it was looked for.
+    pub n: usize,
+    /// The static router.
+    pub static_rate: Option<Bounded>,
+    /// The learned router.
+    pub learned_rate: Option<Bounded>,
+}
+
+/// What happens where the routers disagree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DisagreementResult {
+    /// Share of queries on which they disagree.
+    pub share: f64,
+    /// Success of the learned choice minus that of the static one on these queries, in points.
+    pub difference_points: Bounded,
+    /// Queries on which only the learned choice succeeds, where both are known.
+    pub gains: Option<u64>,
+    /// Queries on which only the static choice succeeds, where both are known.
+    pub losses: Option<u64>,
+}
+
+/// How much of the way from the best single path to the oracle a policy goes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GapResult {
+    /// In success rate: (learned − best single) / (oracle − best single).
+    pub success: f64,
+    /// In mean latency where a failure counts ten times the longest latency of the log (PAR10).
+    pub par10: Option<f64>,
+    /// The longest latency of the log, in milliseconds: the cutoff of PAR10.
+    pub cutoff_ms: Option<f64>,
+}
+
+/// How the success of the learned router follows the fallback threshold.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ThresholdPoint {
+    /// Confidence below which the static router is asked.
+    pub threshold: f64,
+    /// Share of queries decided by the model.
+    pub coverage: f64,
+    /// Success rate of the whole router at this threshold.
+    pub success: Option<f64>,
+}
+
+/// Everything `replay` found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReplayReport {
+    /// What can be known from this log.
+    pub identification: Identification,
+    /// The facts from which that follows.
+    pub facts: LogFacts,
+    /// How the static choice is known.
+    pub static_source: String,
+    /// Held-out queries that were judged.
+    pub n_queries: usize,
+    /// Rows among them with an outcome.
+    pub n_rows: usize,
+    /// Rows left out because the static choice is unknown.
+    pub rows_without_static: usize,
+    /// First and last time of the held-out window, in microseconds since 1970.
+    pub window_us: (i64, i64),
+    /// Decisions with an outcome in both windows together.
+    pub decisions: usize,
+    /// The policies, static first.
+    pub policies: Vec<PolicyResult>,
+    /// Learned over static.
+    pub uplift: UpliftResult,
+    /// Learned over the strongest control.
+    pub uplift_over_control: Option<UpliftResult>,
+    /// Every estimator's value of the learned router.
+    pub estimators: Vec<Answer>,
+    /// Every estimator's uplift over the static router, in points.
+    pub uplift_estimators: Vec<Answer>,
+    /// Every estimator's value of the static router over the whole log: an A/A check, since that is what was logged.
+    pub static_whole_log: Vec<Answer>,
+    /// The share of successes in the whole log.
+    pub logged_mean: f64,
+    /// Latency.
+    pub latency: Option<RatioResult>,
+    /// Cost.
+    pub cost: Option<RatioResult>,
+    /// 95th percentile of latency, static and learned, in milliseconds.
+    pub latency_p95_ms: Option<(f64, f64)>,
+    /// Share of choices that a reviewer agreed with.
+    pub routing_accuracy: RatePair,
+    /// Share of answers with a hallucination.
+    pub hallucination_rate: RatePair,
+    /// Share of satisfied users.
+    pub user_satisfaction: RatePair,
+    /// Where the routers disagree.
+    pub disagreement: DisagreementResult,
+    /// Overlap of the log with the learned router; absent for full information.
+    pub diagnostics: Option<Diagnostics>,
+    /// Checks that the log can bear a verdict.
+    pub gates: Vec<Gate>,
+    /// Query types with their own uplift.
+    pub segments: Vec<Segment>,
+    /// The router that is learned only in confirmed segments.
+    pub composed: Option<CandidateUplift>,
+    /// Segments in which the learned router does harm.
+    pub harmed_segments: Vec<String>,
+    /// The way from best single path to oracle; full information only.
+    pub gap_closed: Option<GapResult>,
+    /// Success by fallback threshold.
+    pub thresholds: Vec<ThresholdPoint>,
+}
+
+impl ReplayReport {
+    /// A policy by name.
+    pub fn policy(&self, name: &str) -> Option<&PolicyResult> {
+        self.policies.iter().find(|policy| policy.name == name)
+    }
+}

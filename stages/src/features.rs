@@ -1,0 +1,285 @@
+//! `features`: what was known when each decision was made. No row sees its own or a later outcome.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use routewright_domain::{Arm, Decision, Paths, Seed, Timestamp};
+use routewright_engine::{Context, Stage, StageError};
+use routewright_router::{Encoder, History, Observation, QuerySketch, Request, Schema, SchemaSettings, Scratch};
+use routewright_table::{Decisions, FeatureColumn, FeatureTable, Outcomes, Window, known_at_decision};
+use serde::{Deserialize, Serialize};
+
+use crate::artifacts::{DecisionTable, FeatureSchema, Features, FrozenHistory};
+
+/// Most training decisions that dictionaries and the embedder are fitted on, taken evenly over the window: more would not change them.
+const MAX_FIT_ROWS: usize = 50_000;
+
+/// Name of the query type of decisions that log none.
+const NO_QUERY_TYPE: &str = "(none)";
+
+/// Feedback that counts as satisfied, and as not; anything else is no answer.
+const SATISFIED: &[&str] = &["positive", "good", "thumbs_up", "satisfied", "up", "yes"];
+const DISSATISFIED: &[&str] = &["negative", "bad", "thumbs_down", "dissatisfied", "down", "no"];
+
+/// Settings of `[features]`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct FeaturesParams {
+    /// Share of the queries, in time order, that models learn from; the rest is held out.
+    pub train_share: f64,
+    /// Which features, and how they are fitted.
+    pub schema: SchemaSettings,
+}
+
+impl Default for FeaturesParams {
+    fn default() -> Self {
+        Self { train_share: 0.7, schema: SchemaSettings::default() }
+    }
+}
+
+/// The stage.
+pub(crate) struct BuildFeatures;
+
+impl Stage for BuildFeatures {
+    const NAME: &'static str = "features";
+    const SUMMARY: &'static str = "computes what was known when each decision was made, and splits the log by time";
+    const VERSION: u32 = 1;
+    const USES_SEED: bool = true;
+    type Params = FeaturesParams;
+    type Inputs = (DecisionTable,);
+    type Outputs = (Features, FeatureSchema, FrozenHistory);
+
+    fn check(params: &FeaturesParams) -> Result<(), (&'static str, String)> {
+        let share = params.train_share;
+        if 0.0 < share && share < 1.0 { Ok(()) } else { Err(("train_share", format!("must lie between 0 and 1, found {share}"))) }
+    }
+
+    fn run(
+        params: &FeaturesParams,
+        (DecisionTable(decisions),): (DecisionTable,),
+        context: &Context<'_>,
+    ) -> Result<Self::Outputs, StageError> {
+        let paths = decisions.paths().clone();
+        let (outcomes, origins) = read_outcomes(&decisions, &paths, params.train_share, Seed(context.seed()))?;
+        let sample = training_sample(&decisions, &outcomes.windows)?;
+        let requests = sample.iter().map(Request::from);
+        let schema =
+            Schema::fit(&paths, requests, &params.schema, Seed(context.seed()).derive("features", 0)).map_err(StageError::settings)?;
+        let schema = Arc::new(schema);
+        let encoder = Encoder::new(schema.clone());
+        let (columns, history) = encode(&decisions, &encoder, &origins, context)?;
+        let features =
+            schema.columns().iter().zip(columns).map(|(column, values)| FeatureColumn { name: column.name.clone(), values }).collect();
+        Ok((Features(FeatureTable { paths, features, outcomes }), FeatureSchema(schema.as_ref().clone()), FrozenHistory::of(&history)))
+    }
+}
+
+/// Reads what happened to every decision, in time order. The second part gives each row the first row of its query,
+/// whose features it shares: rows that ran one query on several paths must not see each other's outcomes.
+fn read_outcomes(decisions: &Decisions, paths: &Paths, train_share: f64, seed: Seed) -> Result<(Outcomes, Vec<usize>), StageError> {
+    let mut outcomes = Outcomes::default();
+    let mut any_propensities = false;
+    for day in decisions.iter() {
+        for decision in day? {
+            any_propensities |= !decision.propensities.is_empty();
+            append(&mut outcomes, &decision, paths);
+        }
+    }
+    if !any_propensities {
+        outcomes.propensities_of_all.clear();
+    }
+    let origins = first_rows(&outcomes.query_ids);
+    resolve_static_paths(&mut outcomes, &origins);
+    outcomes.windows = split(&outcomes, &origins, train_share, seed);
+    Ok((outcomes, origins))
+}
+
+/// Appends one decision's outcome.
+fn append(outcomes: &mut Outcomes, decision: &Decision, paths: &Paths) {
+    let cluster = decision.session_id.as_ref().or(decision.user_id.as_ref()).unwrap_or(&decision.query_id);
+    let arm_of = |name: &Option<String>| name.as_deref().and_then(|name| paths.arm(name));
+    outcomes.trace_ids.push(decision.trace_id.clone());
+    outcomes.query_ids.push(decision.query_id.clone());
+    outcomes.clusters.push(cluster.clone());
+    outcomes.timestamps.push(decision.timestamp);
+    outcomes.arms.push(paths.arm(&decision.path).unwrap_or(Arm(0)));
+    outcomes.static_arms.push(arm_of(&decision.static_path));
+    outcomes.propensities.push(decision.propensity);
+    outcomes.propensities_of_all.extend(paths.names().iter().map(|name| match decision.propensities.get(name) {
+        Some(propensity) => *propensity,
+        None if decision.propensities.is_empty() => f64::NAN,
+        None => 0.0,
+    }));
+    outcomes.explored.push(decision.explored);
+    outcomes.successes.push(decision.success);
+    outcomes.latencies_ms.push(decision.latency_ms.unwrap_or(f64::NAN));
+    outcomes.costs.push(decision.cost.unwrap_or(f64::NAN));
+    outcomes.query_types.push(decision.query_type.clone().unwrap_or_else(|| NO_QUERY_TYPE.to_owned()));
+    outcomes.hallucinations.push(decision.hallucination_detected);
+    outcomes.satisfactions.push(decision.user_feedback.as_deref().and_then(satisfied));
+    outcomes.optimal_arms.push(arm_of(&decision.optimal_path));
+}
+
+/// What a user's feedback says.
+fn satisfied(feedback: &str) -> Option<bool> {
+    let feedback = feedback.to_lowercase();
+    if SATISFIED.contains(&feedback.as_str()) {
+        Some(true)
+    } else if DISSATISFIED.contains(&feedback.as_str()) {
+        Some(false)
+    } else {
+        None
+    }
+}
+
+/// For every row the first row with the same query.
+fn first_rows(query_ids: &[String]) -> Vec<usize> {
+    let mut first: BTreeMap<&str, usize> = BTreeMap::new();
+    query_ids.iter().enumerate().map(|(row, query_id)| *first.entry(query_id).or_insert(row)).collect()
+}
+
+/// Where the log names no static path: a row that did not explore ran it, unless its query ran on several paths (then nobody knows).
+fn resolve_static_paths(outcomes: &mut Outcomes, origins: &[usize]) {
+    let mut rows_of_query = vec![0_u32; origins.len()];
+    for origin in origins {
+        rows_of_query[*origin] += 1;
+    }
+    for (row, origin) in origins.iter().enumerate() {
+        let alone = rows_of_query[*origin] == 1;
+        if outcomes.static_arms[row].is_none() && alone && outcomes.explored[row] != Some(true) {
+            outcomes.static_arms[row] = Some(outcomes.arms[row]);
+        }
+    }
+}
+
+/// Splits by time: the first queries train, the later ones are held out; rows of one query stay together.
+fn split(outcomes: &Outcomes, origins: &[usize], train_share: f64, seed: Seed) -> Vec<Window> {
+    let mut queries: Vec<usize> = (0..origins.len()).filter(|row| origins[*row] == *row).collect();
+    // Queries of the same moment are ordered by a hash, not by name, so that a log without real times is split at random.
+    queries.sort_by_cached_key(|row| (outcomes.timestamps[*row], seed.derive(&outcomes.query_ids[*row], 0).0, *row));
+    let n_training = ((queries.len() as f64 * train_share).round() as usize).min(queries.len());
+    let boundary = queries.get(n_training).map_or(Timestamp(i64::MAX), |row| outcomes.timestamps[*row]);
+    let mut trains = vec![false; origins.len()];
+    for row in &queries[..n_training] {
+        trains[*row] = true;
+    }
+    let window = |(row, origin): (usize, &usize)| {
+        if !trains[*origin] {
+            return Window::HeldOut;
+        }
+        let known_at = outcomes.timestamps[row].plus_millis(outcomes.latencies_ms[row].max(0.0));
+        if known_at <= boundary { Window::Training } else { Window::Embargoed }
+    };
+    origins.iter().enumerate().map(window).collect()
+}
+
+/// Takes away what the log learnt only after the decision, so that no feature can see it.
+pub(crate) fn as_of_decision(mut decisions: Vec<Decision>) -> Vec<Decision> {
+    for decision in &mut decisions {
+        decision.extras.retain(|key, _| known_at_decision(key));
+    }
+    decisions
+}
+
+/// Training decisions, evenly over their window, at most [`MAX_FIT_ROWS`].
+fn training_sample(decisions: &Decisions, windows: &[Window]) -> Result<Vec<Decision>, StageError> {
+    let n_training = windows.iter().filter(|window| **window == Window::Training).count();
+    let every = n_training.div_ceil(MAX_FIT_ROWS).max(1);
+    let (mut sample, mut row, mut seen) = (Vec::new(), 0, 0);
+    for day in decisions.iter() {
+        for decision in as_of_decision(day?) {
+            if windows[row] == Window::Training {
+                if seen % every == 0 {
+                    sample.push(decision);
+                }
+                seen += 1;
+            }
+            row += 1;
+        }
+    }
+    Ok(sample)
+}
+
+/// Encodes every decision in time order: the query's own columns in parallel, the history's one after the other.
+fn encode(
+    decisions: &Decisions,
+    encoder: &Encoder,
+    origins: &[usize],
+    context: &Context<'_>,
+) -> Result<(Vec<Vec<f32>>, History), StageError> {
+    let (n_rows, n_columns) = (origins.len(), encoder.n_columns());
+    let mut columns: Vec<Vec<f32>> = (0..n_columns).map(|_| Vec::with_capacity(n_rows)).collect();
+    let mut history = History::new(encoder.schema());
+    let paths = encoder.schema().paths();
+    let mut scratch = Scratch::default();
+    let (mut first, mut last) = (0, Timestamp(0));
+    for day in decisions.iter() {
+        let decisions_of_day = as_of_decision(day?);
+        let mut matrix = vec![f32::NAN; decisions_of_day.len() * n_columns];
+        let sketches: Vec<QuerySketch> = matrix
+            .par_chunks_mut(n_columns.max(1))
+            .zip(&decisions_of_day)
+            .map_init(Scratch::default, |scratch, (row, decision)| encoder.encode_query(&Request::from(decision), scratch, row))
+            .collect();
+        for (offset, (decision, sketch)) in decisions_of_day.iter().zip(&sketches).enumerate() {
+            let row = first + offset;
+            history.advance(decision.timestamp);
+            last = decision.timestamp;
+            let slice = &mut matrix[offset * n_columns..(offset + 1) * n_columns];
+            encoder.encode_history(sketch, decision.timestamp, &history, &mut scratch, slice);
+            let origin = origins[row];
+            for (value, column) in slice.iter().zip(&mut columns) {
+                let shared = if origin < row { column[origin] } else { *value };
+                column.push(shared);
+            }
+            if let Some(observation) = Observation::from_decision(decision, paths, *sketch) {
+                history.observe(observation);
+            }
+        }
+        first += decisions_of_day.len();
+        context.advance("decisions encoded", first as u64, n_rows as u64);
+    }
+    history.advance(Timestamp(last.0.saturating_add(1)));
+    Ok((columns, history))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcomes(times: &[i64], queries: &[&str], latency_ms: f64) -> Outcomes {
+        Outcomes {
+            timestamps: times.iter().map(|time| Timestamp(*time)).collect(),
+            query_ids: queries.iter().map(|query| (*query).to_owned()).collect(),
+            latencies_ms: vec![latency_ms; times.len()],
+            ..Outcomes::default()
+        }
+    }
+
+    #[test]
+    fn the_split_follows_time_and_keeps_a_query_on_one_side() {
+        let outcomes = outcomes(&[1, 2, 3, 4, 5], &["a", "b", "c", "d", "a"], 0.0);
+        let origins = first_rows(&outcomes.query_ids);
+        let windows = split(&outcomes, &origins, 0.5, Seed(1));
+        assert_eq!(windows, [Window::Training, Window::Training, Window::HeldOut, Window::HeldOut, Window::Embargoed]);
+    }
+
+    #[test]
+    fn an_outcome_known_after_the_split_trains_nothing() {
+        let outcomes = outcomes(&[1, 2, 3, 4], &["a", "b", "c", "d"], 1.0);
+        let windows = split(&outcomes, &first_rows(&outcomes.query_ids), 0.5, Seed(1));
+        assert_eq!(windows, [Window::Embargoed, Window::Embargoed, Window::HeldOut, Window::HeldOut]);
+    }
+
+    #[test]
+    fn a_row_that_did_not_explore_ran_the_static_path() {
+        let mut outcomes = outcomes(&[1, 2, 3, 3], &["a", "b", "c", "c"], 0.0);
+        outcomes.arms = vec![Arm(0), Arm(1), Arm(0), Arm(1)];
+        outcomes.static_arms = vec![None; 4];
+        outcomes.explored = vec![None, Some(true), None, None];
+        let origins = first_rows(&outcomes.query_ids);
+        resolve_static_paths(&mut outcomes, &origins);
+        assert_eq!(outcomes.static_arms, [Some(Arm(0)), None, None, None]);
+    }
+}
