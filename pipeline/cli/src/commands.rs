@@ -1,0 +1,85 @@
+//! The commands, one file each.
+
+mod check;
+mod completions;
+mod config;
+mod gate;
+mod generate;
+mod route;
+mod run;
+mod stages;
+mod status;
+mod verify;
+
+use crate::exit::Exit;
+use crate::messages::Messages;
+use crate::project::ProjectArguments;
+
+/// What the user asked for.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    /// Run what is not fresh
+    Run(run::Arguments),
+    /// Read the logs into the tables of decisions and layers
+    Ingest(run::StageArguments),
+    /// Answer the four questions of the exploratory analysis
+    Explore(run::StageArguments),
+    /// Compute what was known when each decision was made
+    Features(run::StageArguments),
+    /// Grow the forests on the training window
+    Train(run::StageArguments),
+    /// Judge the forests on the held-out window
+    Evaluate(run::StageArguments),
+    /// Estimate what each policy would have earned on the held-out window
+    Replay(run::StageArguments),
+    /// Apply the decision rule
+    Decide(run::StageArguments),
+    /// Write the report and its figures
+    Report(run::StageArguments),
+    /// Pack the artifact that online routers load
+    Export(run::StageArguments),
+    /// Say per stage whether it is fresh, or why it would run
+    Status,
+    /// List the stages of the line
+    Stages,
+    /// Look for everything a run would trip over, without running
+    Check(check::Arguments),
+    /// Show settings
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Read the decision and exit 0 (accepted), 10 (refused) or 11 (inconclusive)
+    Gate(gate::Arguments),
+    /// Write a log with known truth
+    Generate(generate::Arguments),
+    /// Decide with an artifact
+    Route(route::Arguments),
+    /// Check an artifact: checksums, schema, golden decisions
+    Verify(verify::Arguments),
+    /// Print completions for a shell
+    Completions(completions::Arguments),
+}
+
+/// Carries out a command.
+pub(crate) fn execute(command: &Command, project: &ProjectArguments, messages: &Messages) -> anyhow::Result<Exit> {
+    match command {
+        Command::Run(arguments) => run::run(arguments, project, messages),
+        Command::Ingest(arguments) => run::run_stage("ingest", arguments, project, messages),
+        Command::Explore(arguments) => run::run_stage("explore", arguments, project, messages),
+        Command::Features(arguments) => run::run_stage("features", arguments, project, messages),
+        Command::Train(arguments) => run::run_stage("train", arguments, project, messages),
+        Command::Evaluate(arguments) => run::run_stage("evaluate", arguments, project, messages),
+        Command::Replay(arguments) => run::run_stage("replay", arguments, project, messages),
+        Command::Decide(arguments) => run::run_stage("decide", arguments, project, messages),
+        Command::Report(arguments) => run::run_stage("report", arguments, project, messages),
+        Command::Export(arguments) => run::run_stage("export", arguments, project, messages),
+        Command::Status => status::run(project, messages),
+        Command::Stages => stages::run(messages),
+        Command::Check(arguments) => check::run(arguments, project, messages),
+        Command::Config(config::Command::Show(arguments)) => config::show(arguments, project, messages),
+        Command::Gate(arguments) => gate::run(arguments, project, messages),
+        Command::Generate(arguments) => generate::run(arguments, project, messages),
+        Command::Route(arguments) => route::run(arguments, project, messages),
+        Command::Verify(arguments) => verify::run(arguments, project, messages),
+        Command::Completions(arguments) => completions::run(arguments, messages),
+    }
+}

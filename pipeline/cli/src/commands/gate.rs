@@ -1,0 +1,130 @@
+//! `gate`: what a release pipeline asks; reads the decision, says why in one paragraph, and answers with the exit code.
+
+use anyhow::Context;
+use routewright_engine::{Artifact, LastFailure, Record, digest_of};
+use serde::{Deserialize, Serialize};
+use stages::artifacts::DecisionReport;
+
+use crate::exit::{Exit, UsageError};
+use crate::messages::Messages;
+use crate::project::ProjectArguments;
+
+/// Version of `decision.json` that this program understands.
+const SCHEMA_VERSION: u64 = 1;
+
+/// Every verdict there is.
+const VERDICTS: &[&str] = &["ADOPT", "HYBRID", "KEEP", "INVESTIGATE_FEATURES", "OPTIMIZE_MODEL", "COST_BENEFIT"];
+
+/// Reasons that prove nothing either way.
+const INCONCLUSIVE: &[&str] = &["NOT_IDENTIFIED", "INSUFFICIENT_EVIDENCE", "INVALID_LOG"];
+
+/// Flags of `gate`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Verdicts to accept
+    #[arg(long, value_name = "VERDICTS", value_delimiter = ',', default_value = "ADOPT,HYBRID")]
+    accept: Vec<String>,
+}
+
+/// What the gate needs of `decision.json`.
+#[derive(Debug, Deserialize)]
+struct OnFile {
+    schema_version: u64,
+    verdict: String,
+    reason: String,
+    summary: String,
+}
+
+/// What the gate answers.
+#[derive(Debug, Serialize)]
+struct Answer {
+    schema_version: u64,
+    verdict: String,
+    reason: String,
+    accepted: bool,
+    conclusive: bool,
+    paragraph: String,
+}
+
+/// Reads the decision and answers.
+pub(crate) fn run(arguments: &Arguments, project: &ProjectArguments, messages: &Messages) -> anyhow::Result<Exit> {
+    if let Some(unknown) = arguments.accept.iter().find(|verdict| !VERDICTS.contains(&verdict.as_str())) {
+        return Err(UsageError(format!("`--accept {unknown}`: no such verdict, known are {}", VERDICTS.join(", "))).into());
+    }
+    let place = project.project.join(DecisionReport::PATH);
+    let on_file: OnFile = crate::project::read_json(&place, "run")?;
+    if on_file.schema_version != SCHEMA_VERSION {
+        return Err(UsageError(format!(
+            "`{}` has schema version {}, this program reads {SCHEMA_VERSION}; run it with the version that wrote it",
+            place.display(),
+            on_file.schema_version
+        ))
+        .into());
+    }
+    let doubt = doubt(project, &place)?;
+    let (exit, paragraph) = answer(&on_file, doubt.as_deref(), &arguments.accept);
+    let answer = Answer {
+        schema_version: 1,
+        verdict: on_file.verdict,
+        reason: on_file.reason,
+        accepted: exit == Exit::Done,
+        conclusive: exit != Exit::Inconclusive,
+        paragraph: paragraph.clone(),
+    };
+    messages.result(&format!("{paragraph}\n"), &answer)?;
+    Ok(exit)
+}
+
+/// Why the file may not be believed: a later run failed, or it is not what the stage wrote.
+fn doubt(project: &ProjectArguments, place: &std::path::Path) -> anyhow::Result<Option<String>> {
+    if let Some(failure) = LastFailure::read(&project.project) {
+        return Ok(Some(format!("the decision is older than the last run, which failed at `{}`: {}", failure.stage, failure.message)));
+    }
+    let Some(record) = Record::read(&project.project, "decide") else { return Ok(None) };
+    let found = digest_of(place).with_context(|| format!("cannot read `{}`", place.display()))?;
+    let changed = record.outputs.get(DecisionReport::PATH) != found.as_ref();
+    Ok(changed.then(|| "`reports/decision.json` is not what the stage `decide` wrote".to_owned()))
+}
+
+/// The exit code and one paragraph.
+fn answer(on_file: &OnFile, doubt: Option<&str>, accepted: &[String]) -> (Exit, String) {
+    let verdict = format!("{} ({})", on_file.verdict, on_file.reason);
+    if let Some(doubt) = doubt {
+        return (Exit::Inconclusive, format!("INCONCLUSIVE: {doubt}. The file says {verdict}."));
+    }
+    if accepted.contains(&on_file.verdict) {
+        return (Exit::Done, format!("ACCEPTED: {verdict}. {}", on_file.summary));
+    }
+    if INCONCLUSIVE.contains(&on_file.reason.as_str()) {
+        return (Exit::Inconclusive, format!("INCONCLUSIVE: {verdict}. {}", on_file.summary));
+    }
+    (Exit::Refused, format!("REFUSED: {verdict}. {}", on_file.summary))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exit_for(verdict: &str, reason: &str, accepted: &[&str]) -> Exit {
+        let on_file = OnFile { schema_version: 1, verdict: verdict.into(), reason: reason.into(), summary: String::new() };
+        let accepted: Vec<String> = accepted.iter().map(|verdict| (*verdict).to_owned()).collect();
+        answer(&on_file, None, &accepted).0
+    }
+
+    #[test]
+    fn the_exit_code_follows_verdict_and_reason() {
+        assert_eq!(exit_for("ADOPT", "PROVEN", &["ADOPT", "HYBRID"]), Exit::Done);
+        assert_eq!(exit_for("HYBRID", "SEGMENTS", &["ADOPT", "HYBRID"]), Exit::Done);
+        assert_eq!(exit_for("HYBRID", "SEGMENTS", &["ADOPT"]), Exit::Refused);
+        assert_eq!(exit_for("KEEP", "PROVEN", &["ADOPT"]), Exit::Refused);
+        for reason in INCONCLUSIVE {
+            assert_eq!(exit_for("KEEP", reason, &["ADOPT"]), Exit::Inconclusive);
+        }
+    }
+
+    #[test]
+    fn a_doubtful_file_is_never_accepted() {
+        let on_file = OnFile { schema_version: 1, verdict: "ADOPT".into(), reason: "PROVEN".into(), summary: String::new() };
+        assert_eq!(answer(&on_file, Some("edited"), &["ADOPT".into()]).0, Exit::Inconclusive);
+    }
+}

@@ -1,0 +1,137 @@
+//! `generate`: a log whose truth is known, for trying things out and for tests.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use routewright_domain::Seed;
+use routewright_generate::{CascadeSettings, CascadeWorld, DayCounts, World, WorldSettings};
+use serde_json::json;
+
+use crate::exit::{Exit, UsageError};
+use crate::messages::Messages;
+use crate::project::ProjectArguments;
+
+/// Formats that can be generated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// Routing outcomes, one file per day
+    E009,
+    /// Events of a five-layer cascade, one file
+    Cortex,
+}
+
+/// Flags of `generate`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Number of decisions
+    #[arg(short = 'n', long = "number", value_name = "N", default_value_t = WorldSettings::default().n_decisions)]
+    n_decisions: u64,
+    /// Seed of the world
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Folder to write to; the project's data/raw by default
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Format of the log
+    #[arg(long, default_value = "e009")]
+    format: Format,
+    /// Share of decisions that explore, in [0, 1]; 0 gives a deterministic log
+    #[arg(long, default_value_t = WorldSettings::default().epsilon)]
+    epsilon: f64,
+    /// Expected success of the best path per query minus that of the static router, in points
+    #[arg(long, value_name = "POINTS", default_value_t = WorldSettings::default().uplift_points)]
+    uplift: f64,
+    /// Number of days
+    #[arg(long, default_value_t = WorldSettings::default().n_days)]
+    days: u32,
+    /// Share of records that are damaged, pending or repeated, in [0, 1]
+    #[arg(long, default_value_t = WorldSettings::default().dirt)]
+    dirt: f64,
+    /// How far the world moves over the days, in [0, 1]
+    #[arg(long, default_value_t = WorldSettings::default().drift)]
+    drift: f64,
+    /// File for the truth: what every path would have earned
+    #[arg(long, value_name = "FILE")]
+    oracle: Option<PathBuf>,
+}
+
+/// Writes the log, and the truth where asked for.
+pub(crate) fn run(arguments: &Arguments, project: &ProjectArguments, messages: &Messages) -> anyhow::Result<Exit> {
+    let folder = arguments.out.clone().unwrap_or_else(|| project.project.join("data/raw"));
+    if project.dry_run {
+        messages.result(
+            &format!("would write {} decisions to {}\n", arguments.n_decisions, folder.display()),
+            &json!({ "schema_version": 1 }),
+        )?;
+        return Ok(Exit::Done);
+    }
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
+    match arguments.format {
+        Format::E009 => outcomes(arguments, &folder, messages),
+        Format::Cortex => cascade(arguments, &folder, messages),
+    }
+}
+
+/// One file per day of routing outcomes.
+fn outcomes(arguments: &Arguments, folder: &Path, messages: &Messages) -> anyhow::Result<Exit> {
+    let settings = WorldSettings {
+        n_decisions: arguments.n_decisions,
+        n_days: arguments.days,
+        epsilon: arguments.epsilon,
+        uplift_points: arguments.uplift,
+        dirt: arguments.dirt,
+        drift: arguments.drift,
+        ..WorldSettings::default()
+    };
+    let world = World::new(&settings, Seed(arguments.seed)).map_err(|error| UsageError(error.to_string()))?;
+    let mut oracle = arguments.oracle.as_deref().map(create).transpose()?;
+    let mut counts = DayCounts::default();
+    for day in 0..settings.n_days {
+        let place = folder.join(world.file_name(day));
+        let mut log = create(&place)?;
+        counts.add(&world.write_day(day, &mut log, oracle.as_mut()).with_context(|| format!("cannot write `{}`", place.display()))?);
+        log.flush()?;
+    }
+    if let Some(oracle) = &mut oracle {
+        oracle.flush()?;
+    }
+    let truth = world.truth();
+    let text = format!(
+        "wrote {} decisions of {} days to {}, {} of them dirty\ntruth: static {:.4}, best per query {:.4}, uplift {:.2} points\n",
+        counts.rows,
+        settings.n_days,
+        folder.display(),
+        counts.dirt.values().sum::<u64>(),
+        truth.static_success,
+        truth.best_success,
+        truth.uplift_points
+    );
+    messages.result(&text, &json!({ "schema_version": 1, "folder": folder, "counts": counts, "truth": truth }))?;
+    Ok(Exit::Done)
+}
+
+/// One file of cascade events.
+fn cascade(arguments: &Arguments, folder: &Path, messages: &Messages) -> anyhow::Result<Exit> {
+    if arguments.oracle.is_some() {
+        return Err(UsageError("`--oracle` belongs to `--format e009`; a cascade's truth is printed".to_owned()).into());
+    }
+    let settings = CascadeSettings { n_decisions: arguments.n_decisions, n_days: arguments.days, ..CascadeSettings::default() };
+    let world = CascadeWorld::new(&settings, Seed(arguments.seed)).map_err(|error| UsageError(error.to_string()))?;
+    let place = folder.join(CascadeWorld::FILE_NAME);
+    let mut log = create(&place)?;
+    for day in 0..settings.n_days {
+        world.write_day(day, &mut log, None).with_context(|| format!("cannot write `{}`", place.display()))?;
+    }
+    log.flush()?;
+    let truth = world.truth();
+    let text = format!("wrote {} events of {} days to {}\n", arguments.n_decisions, arguments.days, place.display());
+    messages.result(&text, &json!({ "schema_version": 1, "file": place, "truth": truth }))?;
+    Ok(Exit::Done)
+}
+
+/// Makes a file for writing.
+fn create(place: &Path) -> anyhow::Result<BufWriter<File>> {
+    Ok(BufWriter::new(File::create(place).with_context(|| format!("cannot write `{}`", place.display()))?))
+}

@@ -1,0 +1,139 @@
+//! `run`, and the command of every single stage: runs what is not fresh.
+
+use std::path::PathBuf;
+
+use routewright_engine::{Job, Plan, Reason, RunError, RunReport, Selection, Status};
+use serde_json::json;
+use stages::STAGES;
+
+use crate::exit::Exit;
+use crate::messages::Messages;
+use crate::project::{Project, ProjectArguments, input_override, read_json};
+
+/// Flags of `run`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Run these stages and what they need; all by default
+    #[arg(value_name = "STAGE")]
+    stages: Vec<String>,
+    /// Run nothing before this stage
+    #[arg(long, value_name = "STAGE")]
+    from: Option<String>,
+    /// Run nothing after this stage
+    #[arg(long = "until", id = "until_stage", value_name = "STAGE")]
+    until: Option<String>,
+    #[command(flatten)]
+    common: StageArguments,
+}
+
+/// Flags of every command that runs stages.
+#[derive(Debug, clap::Args)]
+pub(crate) struct StageArguments {
+    /// Run also what is fresh
+    #[arg(long)]
+    force: bool,
+    /// Read these logs instead of the configured ones
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    input: Vec<PathBuf>,
+}
+
+/// Runs the line, or the part of it that was asked for.
+pub(crate) fn run(arguments: &Arguments, project: &ProjectArguments, messages: &Messages) -> anyhow::Result<Exit> {
+    let selection = Selection {
+        stages: arguments.stages.clone(),
+        from: arguments.from.clone(),
+        until: arguments.until.clone(),
+        forced: arguments.common.force,
+    };
+    execute(selection, &arguments.common, project, messages)
+}
+
+/// Runs one stage with what it needs.
+pub(crate) fn run_stage(stage: &str, arguments: &StageArguments, project: &ProjectArguments, messages: &Messages) -> anyhow::Result<Exit> {
+    let selection = Selection { stages: vec![stage.to_owned()], forced: arguments.force, ..Selection::default() };
+    execute(selection, arguments, project, messages)
+}
+
+fn execute(selection: Selection, arguments: &StageArguments, project: &ProjectArguments, messages: &Messages) -> anyhow::Result<Exit> {
+    let flags: Vec<_> = input_override(&arguments.input)?.into_iter().collect();
+    let loaded = project.load(&flags)?;
+    if project.dry_run {
+        return dry_run(&selection, &loaded, messages);
+    }
+    let job = Job { project: &loaded.folder, stages: STAGES, config: &loaded.config, selection, command: command_line() };
+    match routewright_engine::run(&job, messages) {
+        Ok(report) => {
+            let text = closing_words(&loaded, &report);
+            messages.result(&text, &json!({ "schema_version": 1, "stages": report.stages, "decision": decision(&loaded) }))?;
+            Ok(Exit::Done)
+        }
+        Err(error) => {
+            if let RunError::Stage { stage, report, .. } = &error {
+                let blocked: Vec<&str> =
+                    report.stages.iter().filter(|stage| stage.status == Status::Blocked).map(|stage| stage.stage).collect();
+                if !blocked.is_empty() {
+                    messages.say(&format!("not run because of that: {}", blocked.join(", ")));
+                }
+                messages.say(&format!("to go on once mended: {} run --from {stage}", same_project(project)));
+            }
+            Err(error.into())
+        }
+    }
+}
+
+/// Says what would run and why.
+fn dry_run(selection: &Selection, project: &Project, messages: &Messages) -> anyhow::Result<Exit> {
+    let plan = Plan::make(&project.folder, STAGES, &project.config, selection)?;
+    let mut text = String::new();
+    let mut rows = Vec::new();
+    for planned in &plan.stages {
+        let words = match &planned.reason {
+            None => "fresh".to_owned(),
+            Some(reason @ Reason::After(_)) => format!("may run: {reason}"),
+            Some(reason) => format!("would run: {reason}"),
+        };
+        text.push_str(&format!("{:10} {words}\n", planned.entry.name));
+        rows.push(json!({ "stage": planned.entry.name, "fresh": planned.reason.is_none(), "reason": planned.reason.as_ref().map(Reason::to_string) }));
+    }
+    messages.result(&text, &json!({ "schema_version": 1, "stages": rows }))?;
+    Ok(Exit::Done)
+}
+
+/// The decision on file, where there is one.
+fn decision(project: &Project) -> Option<serde_json::Value> {
+    read_json(&project.folder.join("reports/decision.json"), "run").ok()
+}
+
+/// The verdict and where to read on, or that everything was fresh.
+fn closing_words(project: &Project, report: &RunReport) -> String {
+    let mut text = String::new();
+    if report.stages.iter().all(|stage| stage.status == Status::Fresh) {
+        text.push_str("everything is fresh\n");
+    }
+    if let Some(decision) = decision(project).filter(|_| report.stages.iter().any(|stage| stage.stage == "decide")) {
+        let field = |name: &str| decision.get(name).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
+        text.push_str(&format!("verdict    {} ({})\n{}\n", field("verdict"), field("reason"), field("summary")));
+        for (name, place) in [("report", "reports/E-009-results.md"), ("artifact", "models/artifact")] {
+            let place = project.folder.join(place);
+            if place.exists() {
+                text.push_str(&format!("{name:10} {}\n", place.strip_prefix("./").unwrap_or(&place).display()));
+            }
+        }
+    }
+    text
+}
+
+/// The command line as it was typed, for the lock.
+fn command_line() -> String {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    format!("routewright {}", words.join(" "))
+}
+
+/// How a command that works on the same project begins.
+fn same_project(project: &ProjectArguments) -> String {
+    if project.project.as_os_str() == "." {
+        "routewright".to_owned()
+    } else {
+        format!("routewright --project {}", project.project.display())
+    }
+}

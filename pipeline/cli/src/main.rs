@@ -1,0 +1,50 @@
+//! The `routewright` command: learns from logs of routing outcomes which path a query should take, judges it honestly, ships it.
+
+mod commands;
+mod exit;
+mod messages;
+mod project;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::messages::Messages;
+use crate::project::ProjectArguments;
+
+/// Learn from logs of routing outcomes which path a query should take, judge it honestly, ship it
+#[derive(Debug, Parser)]
+#[command(name = "routewright", version, propagate_version = true)]
+struct Arguments {
+    #[command(flatten)]
+    project: ProjectArguments,
+    #[command(subcommand)]
+    command: commands::Command,
+}
+
+fn main() -> ExitCode {
+    let Arguments { project, command } = Arguments::parse();
+    let messages = Messages::new(project.progress, project.color, project.quiet, project.json);
+    let result = use_threads(project.threads).and_then(|()| commands::execute(&command, &project, &messages));
+    let exit = result.unwrap_or_else(|error| {
+        messages.error(&error);
+        let exit = exit::exit_of(&error);
+        if messages.json() {
+            let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
+            let document = serde_json::json!({ "schema_version": 1, "error": causes.join(": "), "exit_code": exit as u8 });
+            // The error itself has been said; a closed stdout cannot be told about.
+            let _ = messages.result("", &document);
+        }
+        exit
+    });
+    exit.into()
+}
+
+/// Limits the number of threads, where the user asked for it.
+fn use_threads(threads: Option<usize>) -> anyhow::Result<()> {
+    match threads {
+        None => Ok(()),
+        Some(0) => Err(exit::UsageError("`--threads 0`: at least one thread is needed".to_owned()).into()),
+        Some(threads) => Ok(rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?),
+    }
+}

@@ -1,0 +1,120 @@
+//! The project a command works on: its folder, its settings, and the flags that change them.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use routewright_engine::{Config, Override};
+use stages::STAGES;
+
+use crate::exit::UsageError;
+use crate::messages::{Color, Progress};
+
+/// Name of the settings file in a project folder.
+const CONFIG_FILE: &str = "pipeline.toml";
+
+/// Flags of every command.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ProjectArguments {
+    /// Folder that holds pipeline.toml, data, models and reports
+    #[arg(long, global = true, value_name = "DIR", default_value = ".")]
+    pub project: PathBuf,
+    /// Settings file instead of the project's pipeline.toml
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Change one setting for this run, such as train.trees=300
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Write results to stdout as one JSON document
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Say nothing but results and errors
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Say more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// When to colour words
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
+    /// How to show progress
+    #[arg(long, global = true, value_name = "HOW", default_value = "auto")]
+    pub progress: Progress,
+    /// Number of threads, all cores by default; results do not depend on it
+    #[arg(long, global = true, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Read only decisions from this time on (RFC 3339 or YYYY-MM-DD)
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Read only decisions before this time (RFC 3339 or YYYY-MM-DD)
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    /// Say what would run and why, and write nothing
+    #[arg(long, global = true)]
+    pub dry_run: bool,
+    /// Use no network; nothing here does so far
+    #[arg(long, global = true)]
+    pub offline: bool,
+}
+
+/// A project folder with the settings in force.
+pub(crate) struct Project {
+    pub folder: PathBuf,
+    pub config: Config,
+}
+
+impl ProjectArguments {
+    /// Loads the settings: defaults, the file, `--since` and `--until`, other flags, then `--set` in order.
+    pub(crate) fn load(&self, flags: &[Override]) -> anyhow::Result<Project> {
+        let mut overrides = flags.to_vec();
+        for (key, value) in [("since", &self.since), ("until", &self.until)] {
+            if let Some(value) = value {
+                overrides.push(Override { key: format!("ingest.{key}"), value: quoted(value), flag: format!("--{key} {value}") });
+            }
+        }
+        for set in &self.set {
+            let (key, value) =
+                set.split_once('=').ok_or_else(|| UsageError(format!("`--set {set}`: expected KEY=VALUE, such as train.trees=300")))?;
+            overrides.push(Override { key: key.trim().to_owned(), value: value.trim().to_owned(), flag: format!("--set {set}") });
+        }
+        if !self.project.is_dir() {
+            std::fs::create_dir_all(&self.project)
+                .with_context(|| format!("cannot make the project folder `{}`", self.project.display()))?;
+        }
+        let path = match &self.config {
+            Some(path) => Some(path.clone()),
+            None => Some(self.project.join(CONFIG_FILE)).filter(|path| path.exists()),
+        };
+        Ok(Project { folder: self.project.clone(), config: Config::load(path.as_deref(), &overrides, STAGES)? })
+    }
+}
+
+/// The override that makes `ingest` read other places, given relative to the working folder.
+pub(crate) fn input_override(inputs: &[PathBuf]) -> anyhow::Result<Option<Override>> {
+    if inputs.is_empty() {
+        return Ok(None);
+    }
+    let mut places = Vec::new();
+    for input in inputs {
+        if !input.exists() {
+            return Err(UsageError(format!("`--input {}`: no such file or folder", input.display())).into());
+        }
+        places.push(quoted(&std::path::absolute(input)?.to_string_lossy()));
+    }
+    let written: Vec<String> = inputs.iter().map(|input| input.display().to_string()).collect();
+    Ok(Some(Override {
+        key: "ingest.input".to_owned(),
+        value: format!("[{}]", places.join(", ")),
+        flag: format!("--input {}", written.join(" ")),
+    }))
+}
+
+/// A text as a basic TOML string: backslashes, quotes and control characters are escaped as in JSON.
+fn quoted(text: &str) -> String {
+    serde_json::Value::String(text.to_owned()).to_string()
+}
+
+/// Reads a JSON file of the project.
+pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path, made_by: &str) -> anyhow::Result<T> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read `{}`; `routewright {made_by}` makes it", path.display()))?;
+    serde_json::from_slice(&bytes).with_context(|| format!("`{}` is not what `routewright {made_by}` writes", path.display()))
+}

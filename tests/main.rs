@@ -1,0 +1,8 @@
+//! One binary for every test that needs the whole product: it links polars once.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
+
+mod architecture;
+mod cache;
+mod faults;
+mod project;
+mod run;
