@@ -121,7 +121,7 @@ fn evidence(replay: &ReplayReport, evaluation: &Evaluation, n_paths: usize) -> E
             static_success: replay.policy("static").and_then(|policy| policy.success.value).unwrap_or(replay.logged_mean),
         },
         uplift: identified.then(|| one_sided(over_strongest)),
-        bounds: (!identified).then(|| one_sided(&replay.uplift)),
+        bounds: replay.bounds.as_ref().map(one_sided),
         latency: replay.latency.map(|ratio| LatencyRatio {
             static_ms: ratio.static_mean,
             learned_ms: ratio.learned_mean,

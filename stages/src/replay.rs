@@ -197,6 +197,7 @@ impl Judge<'_> {
             window_us: self.window(),
             decisions: whole.len(),
             uplift: uplift_over("static", &baseline)?,
+            bounds: if full_information { None } else { Some(logged.uplift("static", &learned, &baseline, false)?) },
             uplift_over_control: control.map(|(name, arms)| uplift_over(name, arms)).transpose()?,
             estimators: if full_information { Vec::new() } else { logged.answers(&learned_choices, Some(&model))? },
             uplift_estimators: if full_information || !identified {

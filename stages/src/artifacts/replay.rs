@@ -172,6 +172,8 @@ pub struct ReplayReport {
     pub policies: Vec<PolicyResult>,
     /// Learned over static.
     pub uplift: UpliftResult,
+    /// What can be said of that uplift without any propensity; absent for full information.
+    pub bounds: Option<UpliftResult>,
     /// Learned over the strongest control.
     pub uplift_over_control: Option<UpliftResult>,
     /// Every estimator's value of the learned router.

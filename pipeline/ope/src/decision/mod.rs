@@ -51,22 +51,28 @@ fn blocked(evidence: &Evidence, rule: &Rule) -> Option<(Verdict, Reason)> {
         return keep(Reason::InsufficientEvidence);
     }
     if matches!(evidence.identification, Identification::NotIdentified | Identification::EstimatedPropensity) {
-        // Bounds need no propensities: they can prove that nothing is to be gained, never that something is.
-        return keep(match evidence.bounds.filter(UpliftPoints::is_usable) {
-            Some(bounds) if bounds.upper < 0.0 => Reason::Harm,
-            Some(bounds) if bounds.upper < rule.keep_below => Reason::Proven,
-            _ if evidence.identification == Identification::NotIdentified => Reason::NotIdentified,
+        return keep(bounded(evidence, rule).unwrap_or(match evidence.identification {
+            Identification::NotIdentified => Reason::NotIdentified,
             _ => Reason::InsufficientEvidence,
-        });
+        }));
     }
     if evidence.identification.rests_on_exploration() && !has_enough_matches(evidence, rule) {
-        return keep(Reason::InsufficientEvidence);
+        return keep(bounded(evidence, rule).unwrap_or(Reason::InsufficientEvidence));
     }
     // Missing support stops the whole policy, not the one that stays static where support is missing.
     if failed(evidence).any(|gate| gate.name != GateName::UnsupportedMass) {
         return keep(Reason::InsufficientEvidence);
     }
     None
+}
+
+/// What the bounds prove. They need neither propensities nor matches, so few disagreements prove that little is to be gained, never that much is.
+fn bounded(evidence: &Evidence, rule: &Rule) -> Option<Reason> {
+    let bounds = evidence.bounds.filter(UpliftPoints::is_usable)?;
+    if bounds.upper < 0.0 {
+        return Some(Reason::Harm);
+    }
+    (bounds.upper < rule.keep_below).then_some(Reason::Proven)
 }
 
 /// Whether the learned path ran often enough where the routers disagree; nothing is needed where they never do.

@@ -31,12 +31,12 @@ fn uplift(evidence: &Evidence, reason: Reason) -> Option<String> {
     let identified = !matches!(evidence.identification, Identification::NotIdentified | Identification::EstimatedPropensity);
     match (evidence.uplift, evidence.bounds) {
         (Some(uplift), _) if identified && reason != Reason::InvalidLog => Some(format!(
-            "Learned routing changes the success rate by {:+.1} points (one-sided 95 % bounds {:+.1} and {:+.1}); the routers disagree on {disagreement:.0} % of {} decisions.",
-            uplift.points, uplift.lower, uplift.upper, evidence.counts.decisions
+            "Learned routing changes the success rate by {:+.1} points (one-sided 95 % bounds {:+.1} and {:+.1}); the routers disagree on {disagreement:.0} % of the queries.",
+            uplift.points, uplift.lower, uplift.upper
         )),
         (_, Some(bounds)) if reason != Reason::InvalidLog => Some(format!(
-            "Without exploration the log only bounds the change: between {:+.1} and {:+.1} points; the routers disagree on {disagreement:.0} % of {} decisions.",
-            bounds.lower, bounds.upper, evidence.counts.decisions
+            "Without exploration the log only bounds the change: between {:+.1} and {:+.1} points; the routers disagree on {disagreement:.0} % of the queries.",
+            bounds.lower, bounds.upper
         )),
         _ => None,
     }

@@ -157,6 +157,16 @@ fn few_matches_or_few_decisions_prove_nothing() {
 }
 
 #[test]
+fn few_disagreements_prove_that_little_is_to_be_gained_without_a_single_match() {
+    let counts = Counts { exploration_matches: 0, disagreement: 0.01, ..clear_win().counts };
+    let decided = |bounds| decide(&Evidence { counts, bounds, ..clear_win() }, &Rule::default());
+    let close = decided(uplift(0.0, -1.0, 1.0));
+    assert_eq!((close.verdict, close.reason), (Verdict::Keep, Reason::Proven));
+    let wide = decided(uplift(0.0, -1.0, 4.0));
+    assert_eq!((wide.verdict, wide.reason), (Verdict::Keep, Reason::InsufficientEvidence));
+}
+
+#[test]
 fn full_information_needs_no_exploration_matches() {
     let counts = Counts { exploration_matches: 0, ..clear_win().counts };
     let evidence = Evidence { identification: Identification::FullInformation, counts, ..clear_win() };
@@ -187,7 +197,7 @@ fn the_summary_says_what_would_settle_the_question() {
     assert_eq!(
         decision.summary,
         "KEEP the static router. Without exploration the log only bounds the change: between -30.0 and +9.0 points; the routers disagree on 40 % of \
-         100000 decisions. Mean latency is 1.00 times that of static routing (0.96 to 1.04). Only the static choice was ever run, or nothing says how \
+         the queries. Mean latency is 1.00 times that of static routing (0.96 to 1.04). Only the static choice was ever run, or nothing says how \
          paths were chosen, so no gain can be shown from this log. What would settle it: 200 decisions on which the routers disagree and the learned \
          path runs (randomise 50/50 on a share of the disagreement), or 102 shadow runs of both paths on such queries."
     );
