@@ -3,6 +3,8 @@
 
 mod architecture;
 mod cache;
+mod commands;
 mod faults;
 mod project;
 mod run;
+mod settings;

@@ -3,7 +3,7 @@
 mod answers;
 
 use routewright_engine::{Context, Stage, StageError};
-use routewright_ope::{Counts, Evidence, LatencyRatio, Rule, UpliftPoints};
+use routewright_ope::{Counts, Evidence, Explainability, LatencyRatio, Rule, SimpleRule, UpliftPoints};
 use routewright_router::sha256_hex;
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +38,11 @@ impl Stage for Decide {
         (replay, evaluation, models, RowAccount(ingest)): (ReplayReport, Evaluation, Models, RowAccount),
         context: &Context<'_>,
     ) -> Result<(DecisionReport,), StageError> {
+        let measured = evaluation.explainability;
+        // The measures are evaluation's, the judgement is the rule's.
+        let explainability =
+            Explainability::judge(measured.surrogate_fidelity, measured.surrogate_depth, measured.top10_importance, &params.0);
+        let evaluation = Evaluation { explainability, ..evaluation };
         let evidence = evidence(&replay, &evaluation, models.policy.paths.len());
         let decision = routewright_ope::decide(&evidence, &params.0);
         let digests: Vec<&str> = ingest.files.iter().map(|file| file.sha256.as_str()).collect();
@@ -56,7 +61,7 @@ impl Stage for Decide {
             schema_version: DECISION_SCHEMA_VERSION,
             verdict: decision.verdict,
             reason: decision.reason,
-            summary: summary(&decision.summary, &replay, strongest),
+            summary: decision.summary,
             identification: decision.identification,
             success: SuccessSummary {
                 static_rate: replay.policy("static").and_then(|policy| policy.success.value),
@@ -109,6 +114,8 @@ fn evidence(replay: &ReplayReport, evaluation: &Evaluation, n_paths: usize) -> E
         UpliftPoints { points: result.points.value.unwrap_or(middle), lower: result.lower_one_sided, upper: result.upper_one_sided }
     };
     let identified = over_strongest.points.value.is_some();
+    let control = replay.control_over_static.as_ref().filter(|control| control.points.value.is_some_and(|points| points > 0.0));
+    let control_points = control.and_then(|control| control.points.value).unwrap_or(0.0);
     Evidence {
         identification: replay.identification,
         gates: replay.gates.clone(),
@@ -121,6 +128,8 @@ fn evidence(replay: &ReplayReport, evaluation: &Evaluation, n_paths: usize) -> E
             static_success: replay.policy("static").and_then(|policy| policy.success.value).unwrap_or(replay.logged_mean),
         },
         uplift: identified.then(|| one_sided(over_strongest)),
+        over_static: replay.uplift.points.value.map(|_| one_sided(&replay.uplift)),
+        control: control.map(|control| SimpleRule { name: control.over.clone(), over_static: one_sided(control) }),
         bounds: replay.bounds.as_ref().map(one_sided),
         latency: replay.latency.map(|ratio| LatencyRatio {
             static_ms: ratio.static_mean,
@@ -133,16 +142,9 @@ fn evidence(replay: &ReplayReport, evaluation: &Evaluation, n_paths: usize) -> E
         retraining: evaluation.retraining,
         segments: replay.segments.clone(),
         harmed_segments: replay.harmed_segments.clone(),
-        composed: replay.composed.clone().filter(|composed| composed.uplift.points >= control_uplift(replay)),
-        supported: None,
+        composed: replay.composed.clone().filter(|composed| composed.uplift.lower >= control_points),
+        supported: replay.supported.clone(),
     }
-}
-
-/// What the strongest control gains over the static router, in points; 0 where static is the strongest.
-fn control_uplift(replay: &ReplayReport) -> f64 {
-    let value = |name: &str| replay.policy(name).and_then(|policy| policy.success.value);
-    let (strongest, _) = strongest(replay);
-    value(strongest).zip(value("static")).map_or(0.0, |(control, fixed)| 100.0 * (control - fixed))
 }
 
 /// The stronger of the static router and the strongest control, and the learned router's uplift over it.
@@ -152,25 +154,6 @@ fn strongest(replay: &ReplayReport) -> (&str, &UpliftResult) {
         Some(over) if over.points.value.is_some() && value(&over.over) > value("static") => (over.over.as_str(), over),
         _ => ("static", &replay.uplift),
     }
-}
-
-/// The rule's paragraph, and what the learned router had to beat where that is not the static router.
-fn summary(paragraph: &str, replay: &ReplayReport, strongest: &str) -> String {
-    let value = |name: &str| {
-        replay
-            .policy(name)
-            .and_then(|policy| policy.success.value)
-            .map_or_else(|| "unknown".to_owned(), |rate| format!("{:.1} %", 100.0 * rate))
-    };
-    if strongest == "static" {
-        return paragraph.to_owned();
-    }
-    format!(
-        "{paragraph} The bar is the strongest control, `{strongest}` at {}, above the static router's {}; the learned router reaches {}.",
-        value(strongest),
-        value("static"),
-        value("learned")
-    )
 }
 
 /// A rate that was looked for.

@@ -1,7 +1,7 @@
 //! `evaluate`: how good the models are on the held-out window, which features carry them, and how well a person can follow them.
 
 use rayon::prelude::*;
-use routewright_domain::{Arm, Seed};
+use routewright_domain::{Arm, Paths, Seed};
 use routewright_engine::{Context, Stage, StageError};
 use routewright_forest::{Binned, Binning, Classified, MAX_BINS, Matrix, Scored, fit_surrogate, permutation_importance, predict};
 use routewright_ope::{Explainability, Rule};
@@ -290,6 +290,7 @@ impl Judged<'_> {
         }
         let one = |((share, mean), variance): ((&&ImpurityShare, f64), f64)| FeatureImportance {
             feature: share.feature.clone(),
+            label: label(&share.feature, &self.table.paths),
             impurity: share.share,
             permutation: mean / n_rows,
             permutation_sd: variance.sqrt() / n_rows,
@@ -323,5 +324,28 @@ impl Judged<'_> {
         let found = fit_surrogate(&matrix, &binned, (training.as_slice(), self.rows), &labels, classes.len(), self.params.surrogate_depth)?;
         let top10: f64 = self.training.impurity.iter().take(TOP).map(|share| share.share).sum();
         Ok((Explainability::judge(found.fidelity, found.depth, top10, &Rule::default()), found.rules(&columns, &classes)))
+    }
+}
+
+/// A column for people: columns of the history that are about one path end in its position, which says nothing without the list of paths.
+fn label(column: &str, paths: &Paths) -> String {
+    let about = column.strip_prefix("history_").and_then(|rest| rest.rsplit_once('_'));
+    let path = about.and_then(|(kind, position)| Some((kind, paths.names().get(position.parse::<usize>().ok()?)?)));
+    match path {
+        Some((kind, path)) => format!("{} of {path}", kind.replace('_', " ")),
+        None => column.strip_prefix("extra:").unwrap_or(column).to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_about_a_path_names_the_path() {
+        let paths = Paths::from_names(["CODING", "STANDARD"]);
+        assert_eq!(label("history_similar_success_1", &paths), "similar success of STANDARD");
+        assert_eq!(label("history_recent_load", &paths), "history_recent_load");
+        assert_eq!(label("extra:query_features.length", &paths), "query_features.length");
     }
 }

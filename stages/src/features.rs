@@ -89,6 +89,7 @@ fn read_outcomes(decisions: &Decisions, paths: &Paths, train_share: f64, seed: S
     if !any_propensities {
         outcomes.propensities_of_all.clear();
     }
+    outcomes.query_ids = experiments(&outcomes);
     let origins = first_rows(&outcomes.query_ids);
     resolve_static_paths(&mut outcomes, &origins);
     outcomes.windows = split(&outcomes, &origins, train_share, seed);
@@ -133,6 +134,26 @@ fn satisfied(feedback: &str) -> Option<bool> {
     }
 }
 
+/// Rows of one query are one experiment when each path ran once and all ran within this time: later runs met another world.
+const EXPERIMENT_MICROS: i64 = 3_600_000_000;
+
+/// The queries' identities, told apart where rows of one `query_id` are not one experiment: the same question asked again is another query,
+/// and its outcomes on other paths at other times say nothing about what these paths would have earned now.
+fn experiments(outcomes: &Outcomes) -> Vec<String> {
+    let mut open: BTreeMap<&str, (Timestamp, Vec<Arm>, usize)> = BTreeMap::new();
+    let mut ids = Vec::with_capacity(outcomes.query_ids.len());
+    for (row, query_id) in outcomes.query_ids.iter().enumerate() {
+        let (time, arm) = (outcomes.timestamps[row], outcomes.arms[row]);
+        let experiment = open.entry(query_id).or_insert_with(|| (time, Vec::new(), 0));
+        if experiment.1.contains(&arm) || time.0 - experiment.0.0 > EXPERIMENT_MICROS {
+            *experiment = (time, Vec::new(), experiment.2 + 1);
+        }
+        experiment.1.push(arm);
+        ids.push(if experiment.2 == 0 { query_id.clone() } else { format!("{query_id}#{}", experiment.2 + 1) });
+    }
+    ids
+}
+
 /// For every row the first row with the same query.
 fn first_rows(query_ids: &[String]) -> Vec<usize> {
     let mut first: BTreeMap<&str, usize> = BTreeMap::new();
@@ -167,6 +188,10 @@ fn split(outcomes: &Outcomes, origins: &[usize], train_share: f64, seed: Seed) -
     let window = |(row, origin): (usize, &usize)| {
         if !trains[*origin] {
             return Window::HeldOut;
+        }
+        // A log that carries one time only has no order that an embargo could keep.
+        if outcomes.timestamps[queries[0]] == boundary {
+            return Window::Training;
         }
         let known_at = outcomes.timestamps[row].plus_millis(outcomes.latencies_ms[row].max(0.0));
         if known_at <= boundary { Window::Training } else { Window::Embargoed }
@@ -270,6 +295,21 @@ mod tests {
         let outcomes = outcomes(&[1, 2, 3, 4], &["a", "b", "c", "d"], 1.0);
         let windows = split(&outcomes, &first_rows(&outcomes.query_ids), 0.5, Seed(1));
         assert_eq!(windows, [Window::Embargoed, Window::Embargoed, Window::HeldOut, Window::HeldOut]);
+    }
+
+    #[test]
+    fn a_log_that_carries_one_time_only_still_trains() {
+        let outcomes = outcomes(&[1, 1, 1, 1], &["a", "b", "c", "d"], 5.0);
+        let windows = split(&outcomes, &first_rows(&outcomes.query_ids), 0.5, Seed(1));
+        assert_eq!(windows.iter().filter(|window| **window == Window::Training).count(), 2);
+    }
+
+    #[test]
+    fn a_question_asked_again_is_another_query() {
+        let hour = EXPERIMENT_MICROS;
+        let mut outcomes = outcomes(&[0, 0, 1, 2 * hour], &["a", "a", "a", "a"], 0.0);
+        outcomes.arms = vec![Arm(0), Arm(1), Arm(0), Arm(1)];
+        assert_eq!(experiments(&outcomes), ["a", "a", "a#2", "a#3"]);
     }
 
     #[test]

@@ -6,10 +6,12 @@ mod paired;
 mod policies;
 mod segments;
 
+use std::collections::BTreeSet;
+
 use rayon::prelude::*;
 use routewright_domain::Arm;
 use routewright_engine::{Context, Stage, StageError};
-use routewright_ope::{Identification, enough_decisions, identify, time_split};
+use routewright_ope::{Gate, GateName, Identification, enough_decisions, identify, pending_outcomes, time_split};
 use routewright_router::{Policy, PolicyScratch};
 use routewright_table::{FeatureTable, Window};
 use serde::{Deserialize, Serialize};
@@ -22,10 +24,13 @@ use self::segments::Regime;
 use crate::artifacts::{
     Bounded, DisagreementResult, Features, Models, PolicyResult, RatePair, ReplayReport, Role, ThresholdPoint, UpliftResult,
 };
-use crate::train::MIN_DECISIONS;
+use crate::train::{MIN_DECISIONS, Rules};
 
 /// Fallback thresholds whose effect is shown.
 const THRESHOLDS: &[f64] = &[0.0, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95];
+
+/// Share of held-out rows without a known static path above which nothing is said about the rest.
+const MAX_WITHOUT_STATIC: f64 = 0.01;
 
 /// Settings of `[replay]`.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -62,7 +67,14 @@ impl Stage for Replay {
         }
         let learned = choose(&models.policy, &table, &held_out);
         let classified = classify(&models.policy, &table, &held_out);
-        let judge = Judge { table: &table, held_out: &held_out, training: &training, learned: &learned, classified: &classified };
+        let judge = Judge {
+            table: &table,
+            held_out: &held_out,
+            training: &training,
+            learned: &learned,
+            classified: &classified,
+            rules: Rules(&models.policy),
+        };
         let report = judge.report(context.seed()).map_err(StageError::other)?;
         if let Some(gap) = report.gap_closed {
             let par10 = gap.par10.map(|share| format!(", {:.1} % in PAR10", 100.0 * share)).unwrap_or_default();
@@ -92,12 +104,7 @@ fn choose(policy: &Policy, table: &FeatureTable, held_out: &HeldOut) -> Vec<Lear
     let decide = |(row, scratch): &mut (Vec<f32>, PolicyScratch), query: &held_out::Query| {
         table.copy_row(query.row, row);
         let choice = policy.choose(row, Some(query.static_arm), scratch);
-        Learned {
-            arm: choice.arm.unwrap_or(query.static_arm),
-            preferred: choice.learned_arm.unwrap_or(query.static_arm),
-            confidence: choice.confidence,
-            success: scratch.success.clone(),
-        }
+        Learned { arm: choice.arm.unwrap_or(query.static_arm), predictions: scratch.clone() }
     };
     held_out.queries.par_iter().map_init(|| (vec![0.0; table.features.len()], PolicyScratch::default()), decide).collect()
 }
@@ -107,12 +114,8 @@ fn choose(policy: &Policy, table: &FeatureTable, held_out: &HeldOut) -> Vec<Lear
 struct Learned {
     /// The path it takes.
     arm: Arm,
-    /// The path it would take without a fallback.
-    preferred: Arm,
-    /// Its confidence in that.
-    confidence: f64,
-    /// Predicted success per path; `NaN` without a model.
-    success: Vec<f64>,
+    /// What it predicted.
+    predictions: PolicyScratch,
 }
 
 /// Everything that is needed to judge.
@@ -122,6 +125,7 @@ struct Judge<'a> {
     training: &'a TrainingMeans,
     learned: &'a [Learned],
     classified: &'a [Arm],
+    rules: Rules<'a>,
 }
 
 impl Judge<'_> {
@@ -134,7 +138,9 @@ impl Judge<'_> {
 
         let paired_facts = cells.facts(&learned, &baseline);
         let full_information = identify(&paired_facts) == Identification::FullInformation;
-        let (mut gates, overlap, _) = logged.gates(self.table, &learned, &baseline)?;
+        let overlap = logged.diagnostics(&learned, &baseline)?;
+        let supported = logged.supported(&learned, &baseline)?;
+        let mut gates = logged.gates(self.table, supported.as_deref(), &learned, &baseline)?;
         let facts = if full_information { paired_facts } else { logged.facts(&overlap) };
         let identification = identify(&facts);
         let identified = !matches!(identification, Identification::NotIdentified);
@@ -145,10 +151,17 @@ impl Judge<'_> {
             })
             .collect();
         let whole_log = LoggedRows::of_rows(self.table, &whole);
+        let share_without_static = self.held_out.rows_without_static as f64 / self.table.held_out_rows().as_slice().len().max(1) as f64;
         if full_information {
             gates.clear();
+        } else if share_without_static > MAX_WITHOUT_STATIC {
+            // The other gates would speak about what is left, which is no fair sample.
+            gates = vec![self.static_gate()];
+        } else {
+            gates.push(self.pending_gate());
         }
-        gates.insert(0, enough_decisions(whole.len(), MIN_DECISIONS));
+        let queries: BTreeSet<&str> = whole.iter().map(|row| self.table.outcomes.query_ids[*row].as_str()).collect();
+        gates.insert(0, enough_decisions(queries.len(), MIN_DECISIONS));
         gates.push(self.time_gate());
 
         let setting = Setting {
@@ -195,9 +208,18 @@ impl Judge<'_> {
             n_rows: self.held_out.queries.iter().map(|query| query.rows.len()).sum(),
             rows_without_static: self.held_out.rows_without_static + logged.rows_without_propensity,
             window_us: self.window(),
-            decisions: whole.len(),
+            decisions: queries.len(),
             uplift: uplift_over("static", &baseline)?,
             bounds: if full_information { None } else { Some(logged.uplift("static", &learned, &baseline, false)?) },
+            control_over_static: match control {
+                Some((name, arms)) if full_information => cells.uplift(name, arms, &baseline)?,
+                Some((name, arms)) => Some(logged.uplift(name, arms, &baseline, identified)?),
+                None => None,
+            },
+            supported: match &supported {
+                Some(arms) if identified && !full_information => Some(logged.supported_uplift(arms, &baseline)?),
+                _ => None,
+            },
             uplift_over_control: control.map(|(name, arms)| uplift_over(name, arms)).transpose()?,
             estimators: if full_information { Vec::new() } else { logged.answers(&learned_choices, Some(&model))? },
             uplift_estimators: if full_information || !identified {
@@ -306,7 +328,7 @@ impl Judge<'_> {
         let cell = |(arm, predicted): (usize, &f64)| {
             if predicted.is_finite() { *predicted } else { Some(fallback[arm]).filter(|mean| mean.is_finite()).unwrap_or(0.5) }
         };
-        logged.queries.iter().flat_map(|query| self.learned[*query].success.iter().enumerate().map(cell)).collect()
+        logged.queries.iter().flat_map(|query| self.learned[*query].predictions.success.iter().enumerate().map(cell)).collect()
     }
 
     /// The static router's value over the whole log by every estimator that needs no model.
@@ -324,7 +346,7 @@ impl Judge<'_> {
     }
 
     /// Training before evaluation, no query in both.
-    fn time_gate(&self) -> routewright_ope::Gate {
+    fn time_gate(&self) -> Gate {
         let outcomes = &self.table.outcomes;
         let mut training: Vec<(&str, i64)> = Vec::new();
         let mut evaluation_start = i64::MAX;
@@ -335,6 +357,10 @@ impl Judge<'_> {
                 Window::Embargoed => {}
             }
         }
+        if outcomes.timestamps.iter().all(|time| *time == outcomes.timestamps[0]) {
+            let detail = "all decisions carry one time: the held-out window is a random part, no time order was tested".to_owned();
+            return Gate { name: GateName::TimeSplit, passed: true, detail };
+        }
         let training_end = training.iter().map(|(_, time)| *time).max().unwrap_or(i64::MIN);
         training.sort_unstable();
         let shared = self.held_out.queries.iter().filter(|query| {
@@ -342,6 +368,28 @@ impl Judge<'_> {
             training.binary_search_by(|(other, _)| other.cmp(&id)).is_ok()
         });
         time_split(training_end, evaluation_start, shared.count())
+    }
+
+    /// Too many rows do not say what the static router would have chosen.
+    fn static_gate(&self) -> Gate {
+        let detail = format!(
+            "{} held-out rows do not name their static path: log `static_path` on every row, explored ones above all",
+            self.held_out.rows_without_static
+        );
+        Gate { name: GateName::PropensitySource, passed: false, detail }
+    }
+
+    /// Outcomes must be pending as often on explored rows as on static ones.
+    fn pending_gate(&self) -> Gate {
+        let outcomes = &self.table.outcomes;
+        let (mut on_static, mut explored) = ((0, 0), (0, 0));
+        for row in (0..self.table.n_rows()).filter(|row| outcomes.windows[*row] == Window::HeldOut) {
+            let Some(fixed) = outcomes.static_arms[row] else { continue };
+            let counts = if fixed == outcomes.arms[row] { &mut on_static } else { &mut explored };
+            counts.0 += usize::from(outcomes.successes[row].is_none());
+            counts.1 += 1;
+        }
+        pending_outcomes(on_static, explored)
     }
 
     /// First and last time of the held-out window.
@@ -396,14 +444,11 @@ impl Judge<'_> {
         let Choices::Fixed(baseline) = static_choices else { return Ok(Vec::new()) };
         let mut curve = Vec::new();
         for threshold in THRESHOLDS.iter().copied() {
-            let trusted = |choice: &Learned| choice.confidence >= threshold;
-            let arms: Vec<Arm> = self
-                .learned
-                .iter()
-                .zip(baseline)
-                .map(|(choice, theirs)| if trusted(choice) { choice.preferred } else { *theirs })
-                .collect();
-            let coverage = self.learned.iter().filter(|choice| trusted(choice)).count() as f64 / self.learned.len() as f64;
+            let policy = self.rules.with(|settings| settings.min_confidence = threshold);
+            let decided: Vec<_> =
+                self.learned.iter().zip(baseline).map(|(found, fixed)| policy.decide(Some(*fixed), &found.predictions)).collect();
+            let coverage = decided.iter().filter(|choice| choice.fallback.is_none()).count() as f64 / decided.len() as f64;
+            let arms: Vec<Arm> = decided.iter().zip(baseline).map(|(choice, fixed)| choice.arm.unwrap_or(*fixed)).collect();
             let choices = Choices::Fixed(arms);
             let success = if full_information { cells.value(&choices)? } else { logged.value(&choices, baseline, identified)?.0 };
             curve.push(ThresholdPoint { threshold, coverage, success: success.value });

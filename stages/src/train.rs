@@ -2,7 +2,7 @@
 
 mod gain;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use routewright_domain::{Arm, Seed};
 use routewright_engine::{Context, Stage, StageError};
@@ -111,7 +111,9 @@ impl Stage for Train {
 
     fn run(params: &TrainParams, (Features(table),): (Features,), context: &Context<'_>) -> Result<Self::Outputs, StageError> {
         let rows = table.training_rows();
-        let n_decisions = rows.as_slice().len() + table.held_out_rows().as_slice().len();
+        let held_out = table.held_out_rows();
+        let with_outcome = rows.as_slice().iter().chain(held_out.as_slice());
+        let n_decisions = with_outcome.map(|row| table.outcomes.query_ids[*row as usize].as_str()).collect::<BTreeSet<_>>().len();
         if n_decisions < MIN_DECISIONS {
             return Err(StageError::data(format!(
                 "{n_decisions} decisions with an outcome, {MIN_DECISIONS} are needed to train; collect more, the tables and the exploration are ready"
@@ -255,39 +257,40 @@ impl<'a> Training<'a> {
         Ok((Some(SuccessModel { forest: fitted.forest.clone(), calibration }), report, Some(fitted)))
     }
 
-    /// The leaf size with the lowest out-of-fold Brier score, the first of equals, and its predictions of every training row.
+    /// The leaf size with the lowest out-of-fold Brier score, the first of equals, and its out-of-fold predictions of every training row
+    /// (`NaN` where a fold left nothing to train on).
     fn best_leaf_size(&self, positions: &[u32], target: &[f64], seed: Seed) -> Result<(ForestParams, Vec<f64>), StageError> {
-        let mut best: Option<(f64, ForestParams, Vec<f64>)> = None;
+        let matrix = Matrix::new(&self.columns)?;
+        let mut best: Option<(f64, ForestParams, Vec<Option<Forest>>)> = None;
         for min_samples_leaf in self.params.success_leaf_sizes.iter().copied() {
-            let forest = ForestParams { min_samples_leaf, ..self.params.forest };
-            let scores = self.out_of_fold(positions, target, &forest, seed)?;
-            let errors = positions.iter().map(|position| (scores[*position as usize] - target[*position as usize]).powi(2));
-            let brier: f64 = errors.filter(|error| error.is_finite()).sum();
+            let params = ForestParams { min_samples_leaf, ..self.params.forest };
+            let (mut forests, mut brier) = (Vec::new(), 0.0);
+            for fold in 0..self.folds.n_folds() {
+                let (training, held_out) = self.folds.split(positions, fold);
+                if training.is_empty() {
+                    forests.push(None);
+                    continue;
+                }
+                let forest = fit_regressor(&self.binned, &training, target, None, &params, seed.derive("fold", fold as u64))?.forest;
+                let errors =
+                    predict(&forest, &matrix, &held_out).into_iter().zip(&held_out).map(|(score, row)| score - target[*row as usize]);
+                brier += errors.map(|error| error * error).sum::<f64>();
+                forests.push(Some(forest));
+            }
             if best.as_ref().is_none_or(|(lowest, _, _)| brier < *lowest) {
-                best = Some((brier, forest, scores));
+                best = Some((brier, params, forests));
             }
         }
-        let (_, forest, scores) = best.ok_or_else(|| StageError::settings("`train.success_leaf_sizes` is empty"))?;
-        Ok((forest, scores))
-    }
-
-    /// For every training row the prediction of a forest that did not see its fold; `NaN` where a fold left nothing to train on.
-    fn out_of_fold(&self, positions: &[u32], target: &[f64], forest: &ForestParams, seed: Seed) -> Result<Vec<f64>, StageError> {
-        let matrix = Matrix::new(&self.columns)?;
+        let (_, params, forests) = best.ok_or_else(|| StageError::settings("`train.success_leaf_sizes` is empty"))?;
         let every_row: Vec<u32> = (0..self.rows.len() as u32).collect();
         let mut scores = vec![f64::NAN; self.rows.len()];
-        for fold in 0..self.folds.n_folds() {
-            let (training, _) = self.folds.split(positions, fold);
+        for (fold, forest) in forests.iter().enumerate() {
             let (_, held_out) = self.folds.split(&every_row, fold);
-            if training.is_empty() || held_out.is_empty() {
-                continue;
-            }
-            let fitted = fit_regressor(&self.binned, &training, target, None, forest, seed.derive("fold", fold as u64))?;
-            for (position, score) in held_out.iter().zip(predict(&fitted.forest, &matrix, &held_out)) {
+            for (position, score) in held_out.iter().zip(forest.iter().flat_map(|forest| predict(forest, &matrix, &held_out))) {
                 scores[*position as usize] = score.clamp(0.0, 1.0);
             }
         }
-        Ok(scores)
+        Ok((params, scores))
     }
 
     /// One path's latency regressor on ln(1 + milliseconds); `None` with too few latencies.
@@ -339,6 +342,27 @@ impl<'a> Training<'a> {
             report.fold_accuracy.push(n_hits as f64 / held_out.len() as f64);
         }
         Ok((Some(fit(&labels.positions, seed)?.forest), report))
+    }
+}
+
+/// A policy of which only the rules are wanted: deciding on predictions that are already made needs no forests.
+#[derive(Clone, Copy)]
+pub(crate) struct Rules<'a>(pub &'a Policy);
+
+impl Rules<'_> {
+    /// The rules with changed settings.
+    pub(crate) fn with(self, change: impl FnOnce(&mut PolicySettings)) -> Policy {
+        let mut settings = self.0.settings.clone();
+        change(&mut settings);
+        Policy {
+            paths: self.0.paths.clone(),
+            success: Vec::new(),
+            latency: Vec::new(),
+            cost: Vec::new(),
+            classifier: None,
+            support: self.0.support.clone(),
+            settings,
+        }
     }
 }
 

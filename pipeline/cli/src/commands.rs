@@ -3,10 +3,15 @@
 mod check;
 mod completions;
 mod config;
+mod fit;
 mod gate;
 mod generate;
+mod head;
+mod ope;
+mod power;
 mod route;
 mod run;
+mod schema;
 mod stages;
 mod status;
 mod verify;
@@ -51,10 +56,20 @@ pub(crate) enum Command {
     Gate(gate::Arguments),
     /// Write a log with known truth
     Generate(generate::Arguments),
+    /// Show the columns of a table: name, type, unit, meaning
+    Schema(schema::Arguments),
+    /// Show the first rows of a table
+    Head(head::Arguments),
     /// Decide with an artifact
     Route(route::Arguments),
     /// Check an artifact: checksums, schema, golden decisions
     Verify(verify::Arguments),
+    /// Estimate a policy on any table of logged decisions, with every estimator
+    Ope(ope::Arguments),
+    /// Grow a forest on any table and judge it
+    Fit(fit::Arguments),
+    /// Say how much data a verdict needs
+    Power(power::Arguments),
     /// Print completions for a shell
     Completions(completions::Arguments),
 }
@@ -78,8 +93,13 @@ pub(crate) fn execute(command: &Command, project: &ProjectArguments, messages: &
         Command::Config(config::Command::Show(arguments)) => config::show(arguments, project, messages),
         Command::Gate(arguments) => gate::run(arguments, project, messages),
         Command::Generate(arguments) => generate::run(arguments, project, messages),
+        Command::Schema(arguments) => schema::run(arguments, project, messages),
+        Command::Head(arguments) => head::run(arguments, project, messages),
         Command::Route(arguments) => route::run(arguments, project, messages),
         Command::Verify(arguments) => verify::run(arguments, project, messages),
+        Command::Ope(arguments) => ope::run(arguments, messages),
+        Command::Fit(arguments) => fit::run(arguments, project, messages),
+        Command::Power(arguments) => power::run(arguments, messages),
         Command::Completions(arguments) => completions::run(arguments, messages),
     }
 }

@@ -37,6 +37,13 @@ pub(crate) struct UsageError(pub(crate) String);
 #[error("{0}")]
 pub(crate) struct DataError(pub(crate) String);
 
+impl DataError {
+    /// An error of a library about data, with its causes.
+    pub(crate) fn of(error: impl Into<anyhow::Error>) -> Self {
+        Self(format!("{:#}", error.into()))
+    }
+}
+
 /// The exit code of an error.
 pub(crate) fn exit_of(error: &anyhow::Error) -> Exit {
     for cause in error.chain() {
@@ -63,7 +70,7 @@ pub(crate) fn exit_of(error: &anyhow::Error) -> Exit {
 /// The exit code of a plan that cannot be made.
 fn exit_of_plan(error: &PlanError) -> Exit {
     match error {
-        PlanError::UnknownStage { .. } | PlanError::Empty { .. } => Exit::Usage,
+        PlanError::UnknownStage { .. } | PlanError::Empty { .. } | PlanError::NothingChosen => Exit::Usage,
         PlanError::NotALine(_) | PlanError::Io { .. } => Exit::Failure,
     }
 }

@@ -2,6 +2,8 @@
 
 mod commands;
 mod exit;
+mod layout;
+mod manifest;
 mod messages;
 mod project;
 

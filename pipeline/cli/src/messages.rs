@@ -139,7 +139,7 @@ impl Messages {
                 let last = bars.last.entry(stage).or_insert_with(Instant::now);
                 if last.elapsed() >= PLAIN_INTERVAL {
                     *last = Instant::now();
-                    let share = if total > 0 { 100 * done / total } else { 0 };
+                    let share = (100 * done).checked_div(total).unwrap_or_default();
                     write_err(&format!("{stage:10} {share} % {what}"));
                 }
             }

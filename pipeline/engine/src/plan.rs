@@ -41,6 +41,9 @@ pub enum PlanError {
         /// The last stage asked for.
         until: String,
     },
+    /// The named stages lie outside `--from` and `--until`.
+    #[error("none of the stages that were named lies between `--from` and `--until`, so nothing is left to run")]
+    NothingChosen,
     /// Two stages write the same place, or a stage reads what only a later one writes: a bug in the list.
     #[error("the list of stages is no line: {0}")]
     NotALine(String),
@@ -141,7 +144,8 @@ pub(crate) fn choose(stages: &[StageEntry], selection: &Selection) -> Result<Vec
         }
     }
     let inside = |position: &usize| first <= *position && *position <= last && wanted[*position];
-    Ok((0..stages.len()).filter(inside).map(|position| stages[position]).collect())
+    let chosen: Vec<StageEntry> = (0..stages.len()).filter(inside).map(|position| stages[position]).collect();
+    if chosen.is_empty() { Err(PlanError::NothingChosen) } else { Ok(chosen) }
 }
 
 /// Whether one stage writes what another reads.

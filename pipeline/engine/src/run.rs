@@ -116,7 +116,6 @@ pub fn run(job: &Job<'_>, observer: &dyn Observer) -> Result<RunReport, RunError
     plan::verify(job.stages)?;
     let chosen = plan::choose(job.stages, &job.selection)?;
     let _lock = Lock::take(job.project, &job.command)?;
-    LastFailure::clear(job.project).map_err(|source| PlanError::Io { path: job.project.to_owned(), source })?;
     let mut report = RunReport::default();
     for (position, entry) in chosen.iter().enumerate() {
         let reason =
@@ -151,6 +150,11 @@ pub fn run(job: &Job<'_>, observer: &dyn Observer) -> Result<RunReport, RunError
                 return Err(RunError::Stage { stage: entry.name, kind, report, source });
             }
         }
+    }
+    // A failure stays on record until the stage that failed is well: other stages being fresh says nothing about it.
+    let mended = |failure: &LastFailure| report.stages.iter().any(|stage| stage.stage == failure.stage);
+    if LastFailure::read(job.project).as_ref().is_some_and(mended) {
+        LastFailure::clear(job.project).map_err(|source| PlanError::Io { path: job.project.to_owned(), source })?;
     }
     Ok(report)
 }
@@ -225,6 +229,11 @@ fn beside(place: &Path) -> PathBuf {
 fn clear_beside(place: &Path) -> Result<(), PlaceError> {
     let folder = place.parent().unwrap_or(place);
     std::fs::create_dir_all(folder).map_err(|source| PlaceError::Folder { path: folder.to_owned(), source })?;
+    let aside = beside(&beside(place));
+    if !place.exists() && aside.exists() {
+        // A run was killed between moving the old output aside and putting the new one in its place.
+        std::fs::rename(&aside, place).map_err(|source| PlaceError::Folder { path: aside, source })?;
+    }
     for leftover in [beside(place), beside(&beside(place))] {
         remove(&leftover).map_err(|source| PlaceError::Folder { path: leftover, source })?;
     }
@@ -413,6 +422,31 @@ mod tests {
             .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
             .collect();
         assert_eq!(left, ["second.txt"]);
+    }
+
+    #[test]
+    fn a_failure_stays_on_record_until_its_stage_is_well() {
+        let (project, config) = (project("bad"), toml_unit_config(&[]));
+        assert!(run(&Job::everything(project.path(), STAGES, &config), &()).is_err());
+        let only_first = Job {
+            selection: Selection { until: Some("read".into()), ..Selection::default() },
+            ..Job::everything(project.path(), STAGES, &config)
+        };
+        run(&only_first, &()).unwrap();
+        assert_eq!(LastFailure::read(project.path()).unwrap().stage, "shout");
+        std::fs::write(project.path().join("raw.txt"), "good").unwrap();
+        statuses(project.path(), &config);
+        assert_eq!(LastFailure::read(project.path()), None);
+    }
+
+    #[test]
+    fn an_output_that_a_killed_run_moved_aside_is_restored() {
+        let (project, config) = (project("hello"), toml_unit_config(&[]));
+        statuses(project.path(), &config);
+        let place = project.path().join(First::PATH);
+        std::fs::rename(&place, beside(&beside(&place))).unwrap();
+        clear_beside(&place).unwrap();
+        assert!(place.join("part").exists());
     }
 
     #[test]

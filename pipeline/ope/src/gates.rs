@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use statrs::function::gamma::gamma_lr;
 
 use crate::error::check_length;
-use crate::stats::{Confidence, normal_quantile, sample_ratio};
+use crate::stats::{Confidence, normal_quantile, pooled_z, sample_ratio};
 use crate::{Comparison, OpeError, PropensitySource, Reason, Uplift};
 
 /// A check of the log and how it came out.
@@ -60,11 +60,13 @@ pub enum GateName {
     TimeSplit,
     /// Randomised groups have the declared sizes.
     SampleRatio,
+    /// Outcomes are pending as often on explored rows as on static ones.
+    PendingOutcomes,
 }
 
 impl GateName {
     /// Every gate, in the order of reports.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Decisions,
         Self::PropensitySource,
         Self::MeanWeight,
@@ -77,6 +79,7 @@ impl GateName {
         Self::AaReplay,
         Self::TimeSplit,
         Self::SampleRatio,
+        Self::PendingOutcomes,
     ];
 
     /// The reason that a verdict gives when this gate fails.
@@ -84,7 +87,7 @@ impl GateName {
         match self {
             Self::Decisions | Self::ExplorationMatches | Self::UnsupportedMass | Self::PropensitySource => Reason::InsufficientEvidence,
             Self::MeanWeight | Self::MeanWeightPerPath | Self::MeanWeightPerSegment | Self::MeanWeightPerDay => Reason::InvalidLog,
-            Self::ExplorationShare | Self::AaReplay | Self::TimeSplit | Self::SampleRatio => Reason::InvalidLog,
+            Self::ExplorationShare | Self::AaReplay | Self::TimeSplit | Self::SampleRatio | Self::PendingOutcomes => Reason::InvalidLog,
         }
     }
 }
@@ -220,6 +223,17 @@ pub fn sample_ratio_gate(counts: &[u64], shares: &[f64]) -> Gate {
     let p_value = sample_ratio(counts, shares);
     let detail = format!("groups of {counts:?}, declared {shares:?}: p = {p_value:.2e}");
     Gate { name: GateName::SampleRatio, passed: p_value >= SAMPLE_RATIO_LEVEL, detail }
+}
+
+/// Checks that outcomes are missing as often on explored rows as on static ones; each pair is (pending rows, rows).
+///
+/// Outcomes that are missing for one kind of row are rarely missing by chance: slow failures that never report make the others look good.
+pub fn pending_outcomes(on_static: (usize, usize), explored: (usize, usize)) -> Gate {
+    let (_, p_value) = pooled_z([explored.0 as f64, on_static.0 as f64], [explored.1 as f64, on_static.1 as f64]);
+    let known = explored.1 > 0 && on_static.1 > 0 && p_value.is_finite();
+    let detail =
+        format!("{} of {} explored rows and {} of {} static rows have no outcome yet", explored.0, explored.1, on_static.0, on_static.1);
+    Gate { name: GateName::PendingOutcomes, passed: !known || p_value >= SAMPLE_RATIO_LEVEL, detail }
 }
 
 /// Which router's weights a slice checks.

@@ -49,7 +49,8 @@ mod golden;
 pub use bounds::{IdentifiedSet, PartialIdentification, deterministic_bounds, imbens_manski, partial_identification, uplift_bounds};
 pub use comparison::{Comparison, cross_strata, propensity_classes, supported_choices};
 pub use decision::{
-    CandidateUplift, Counts, Decision, Evidence, Explainability, LatencyRatio, Reason, Retraining, Rule, UpliftPoints, Verdict, decide,
+    CandidateUplift, Counts, Decision, Evidence, Explainability, LatencyRatio, Reason, Retraining, Rule, SimpleRule, UpliftPoints, Verdict,
+    decide,
 };
 pub use diagnostics::{Diagnostics, WeightSummary, diagnostics, weight_summary};
 pub use error::OpeError;
@@ -58,8 +59,8 @@ pub use frontier::{FrontierPoint, average_gap_recovered, average_quality, call_t
 pub use full_information::{OutcomeMatrix, PairedUplift};
 pub use gates::{
     GATE_ERROR, Gate, GateName, MIN_EXPECTED, SAMPLE_RATIO_LEVEL, aa_replay, enough_decisions, exploration_matches, exploration_share,
-    logged_mean, mean_weight, mean_weight_per_path, mean_weight_per_slice, propensity_source, sample_ratio_gate, time_split,
-    unsupported_mass,
+    logged_mean, mean_weight, mean_weight_per_path, mean_weight_per_slice, pending_outcomes, propensity_source, sample_ratio_gate,
+    time_split, unsupported_mass,
 };
 pub use identification::{FULL_INFORMATION_SHARE, Identification, LogFacts, PropensitySource, identify};
 pub use latency::{WeightedQuantile, counterfactual_quantile, counterfactual_ratio};

@@ -58,6 +58,36 @@ pub enum TableError {
         /// The column.
         column: String,
     },
+    /// Two columns of one name.
+    #[error("`{path}` has two columns `{column}`")]
+    RepeatedColumn {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: String,
+    },
+    /// A value that is not what a column must hold.
+    #[error("`{path}`, column `{column}`, row {row}: expected {expected}, found {found}")]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: String,
+        /// The row, from 1.
+        row: usize,
+        /// What it must be.
+        expected: &'static str,
+        /// What it is, in words.
+        found: String,
+    },
+    /// A CSV file that cannot be read or written.
+    #[error("`{path}` is no readable CSV table")]
+    Csv {
+        /// The file.
+        path: PathBuf,
+        /// What the CSV library found.
+        source: csv::Error,
+    },
     /// A query that polars cannot answer.
     #[error("cannot query `{path}`")]
     Query {
@@ -91,6 +121,10 @@ impl TableError {
 
     pub(crate) fn columns(path: &Path, source: arrow::error::ArrowError) -> Self {
         Self::Columns { path: path.to_owned(), source }
+    }
+
+    pub(crate) fn csv(path: &Path, source: csv::Error) -> Self {
+        Self::Csv { path: path.to_owned(), source }
     }
 
     pub(crate) fn query(path: &Path, source: polars::error::PolarsError) -> Self {

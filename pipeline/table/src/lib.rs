@@ -31,6 +31,7 @@ mod formats;
 mod ingest;
 mod json;
 mod parquet_file;
+mod plain;
 mod quarantine;
 mod reason;
 mod records;
@@ -53,6 +54,7 @@ pub use features::{FeatureColumn, FeatureTable, FeatureTableError, HeldOutRows, 
 pub use formats::{FORMATS, Format, format_named};
 pub use ingest::{IngestPlaces, IngestSettings, ingest};
 pub use parquet_file::SCHEMA_VERSION;
+pub use plain::{PlainColumn, PlainField, PlainTable, plain_fields, write_csv};
 pub use reason::{REASONS, Reason, ReasonEntry, Rejection};
 pub use records::{Batch, Record, RecordLimits, RecordReader};
 pub use report::{Counts, FileReport, IngestReport};

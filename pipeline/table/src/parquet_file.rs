@@ -11,8 +11,8 @@ use arrow::array::{
 };
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
@@ -199,6 +199,17 @@ impl TableReader {
     pub(crate) fn metadata(&self, key: &str) -> Option<String> {
         let pairs = self.builder.metadata().file_metadata().key_value_metadata()?;
         pairs.iter().find(|pair| pair.key == key)?.value.clone()
+    }
+
+    /// The columns of the file.
+    pub(crate) fn schema(&self) -> SchemaRef {
+        Arc::clone(self.builder.schema())
+    }
+
+    /// Reads only the columns at these positions of [`Self::schema`]; names would not do, a dot in one counts as nesting.
+    pub(crate) fn with_columns(self, positions: impl IntoIterator<Item = usize>) -> Self {
+        let mask = ProjectionMask::roots(self.builder.parquet_schema(), positions);
+        Self { path: self.path, builder: self.builder.with_projection(mask) }
     }
 
     /// The columns that are no canonical ones.

@@ -98,8 +98,10 @@ pub struct CalibrationReport {
 /// How much a feature matters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FeatureImportance {
-    /// The feature.
+    /// The feature's column.
     pub feature: String,
+    /// The column for people: with the name of the path that it is about.
+    pub label: String,
     /// Share of the impurity decrease in training: a hint only.
     pub impurity: f64,
     /// Mean rise of the held-out log loss when the column is shuffled, in nats.

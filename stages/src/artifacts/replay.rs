@@ -166,7 +166,7 @@ pub struct ReplayReport {
     pub rows_without_static: usize,
     /// First and last time of the held-out window, in microseconds since 1970.
     pub window_us: (i64, i64),
-    /// Decisions with an outcome in both windows together.
+    /// Queries with an outcome in both windows together.
     pub decisions: usize,
     /// The policies, static first.
     pub policies: Vec<PolicyResult>,
@@ -176,6 +176,10 @@ pub struct ReplayReport {
     pub bounds: Option<UpliftResult>,
     /// Learned over the strongest control.
     pub uplift_over_control: Option<UpliftResult>,
+    /// The strongest control over static.
+    pub control_over_static: Option<UpliftResult>,
+    /// The learned router where the log supports it, static elsewhere; absent where it supports everything.
+    pub supported: Option<CandidateUplift>,
     /// Every estimator's value of the learned router.
     pub estimators: Vec<Answer>,
     /// Every estimator's uplift over the static router, in points.

@@ -36,7 +36,10 @@ fn benefiting_types(replay: &ReplayReport) -> QuestionAnswer {
             } else {
                 format!("confirmed on the second half: {}", confirmed.join(", "))
             };
-            format!("`{}` most, by {:+.1} points [{:.1}, {:.1}]; {confirmed}.", best.name, best.uplift_points, best.lower, best.upper)
+            format!(
+                "The largest estimate is that of `{}`, {:+.1} points [{:.1}, {:.1}]; {confirmed}.",
+                best.name, best.uplift_points, best.lower, best.upper
+            )
         }
     };
     answer("Which query types benefit most from learned routing?", text, json!({ "segments": segments }))
@@ -45,7 +48,7 @@ fn benefiting_types(replay: &ReplayReport) -> QuestionAnswer {
 fn predictive_features(evaluation: &Evaluation) -> QuestionAnswer {
     let top: Vec<_> = evaluation.importance.iter().take(NAMED_FEATURES).collect();
     let named: Vec<String> =
-        top.iter().map(|feature| format!("`{}` ({:+.4} ± {:.4})", feature.feature, feature.permutation, feature.permutation_sd)).collect();
+        top.iter().map(|feature| format!("`{}` ({:+.4} ± {:.4})", feature.label, feature.permutation, feature.permutation_sd)).collect();
     let text = if named.is_empty() {
         "No feature was measured.".to_owned()
     } else {
@@ -56,16 +59,11 @@ fn predictive_features(evaluation: &Evaluation) -> QuestionAnswer {
 
 fn surprising_patterns(replay: &ReplayReport, evaluation: &Evaluation) -> QuestionAnswer {
     let harmed = if replay.harmed_segments.is_empty() {
-        "no query type is harmed".to_owned()
+        "no harm to a query type is proven".to_owned()
     } else {
         format!("harmed: {}", replay.harmed_segments.join(", "))
     };
-    let history = evaluation
-        .importance
-        .iter()
-        .take(10)
-        .filter(|feature| feature.feature.contains('/') || feature.feature.starts_with("history"))
-        .count();
+    let history = evaluation.importance.iter().take(10).filter(|feature| feature.feature.starts_with("history")).count();
     let text = format!(
         "The shallow tree that imitates the learned router says where it leaves the static one (see the report); {harmed}; {history} of the ten most important features come from the history of similar queries."
     );

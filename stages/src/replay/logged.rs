@@ -2,10 +2,10 @@
 
 use routewright_domain::{Arm, Log, LogError, Propensity, Target};
 use routewright_ope::{
-    Comparison, Confidence, Diagnostics, ESTIMATORS, Gate, GateName, LogFacts, Needs, OpeError, PropensitySource, Sample, Uplift,
-    aa_replay, counterfactual_quantile, counterfactual_ratio, deterministic_bounds, diagnostics, estimator, exploration_matches,
-    exploration_share, mean_weight, mean_weight_per_path, mean_weight_per_slice, paired_difference, propensity_classes, propensity_source,
-    unsupported_mass, uplift_bounds,
+    CandidateUplift, Comparison, Confidence, Diagnostics, ESTIMATORS, Gate, GateName, LogFacts, Needs, OpeError, PropensitySource, Ratio,
+    Sample, StratifiedValue, UpliftPoints, aa_replay, counterfactual_quantile, counterfactual_ratio, deterministic_bounds, diagnostics,
+    estimator, exploration_matches, exploration_share, mean_weight, mean_weight_per_path, mean_weight_per_slice, paired_difference,
+    propensity_classes, propensity_source, supported_choices, unsupported_mass, uplift_bounds,
 };
 use routewright_table::FeatureTable;
 
@@ -34,8 +34,10 @@ pub(super) struct LoggedRows {
     arms: Vec<Arm>,
     rewards: Vec<f64>,
     propensities: Vec<Propensity>,
-    /// Whole vectors of propensities, where known for every row.
+    /// Whole vectors of propensities: logged, or completed by [`assumed_vectors`]; empty without propensities.
     vectors: Vec<f64>,
+    /// Whether the vectors were logged.
+    logged_vectors: bool,
     /// Where the propensities come from.
     pub source: PropensitySource,
     n_arms: usize,
@@ -58,7 +60,14 @@ impl LoggedRows {
     fn collect(table: &FeatureTable, mut pairs: Vec<(usize, usize)>) -> Self {
         let outcomes = &table.outcomes;
         let n_missing = pairs.iter().filter(|(row, _)| outcomes.propensities[*row].is_none()).count();
-        let logged = n_missing as f64 <= MAX_MISSING_PROPENSITIES * pairs.len() as f64;
+        // Few rows in all can be every failed exploration there is: each kind of row must have its propensities.
+        let kinds = [(false, false), (false, true), (true, false), (true, true)];
+        let logged = kinds.iter().all(|(deviates, success)| {
+            let kind = |row: usize| (outcomes.static_arms[row] != Some(outcomes.arms[row]), outcomes.successes[row] == Some(true));
+            let rows = pairs.iter().filter(|(row, _)| kind(*row) == (*deviates, *success));
+            let n_missing = rows.clone().filter(|(row, _)| outcomes.propensities[*row].is_none()).count();
+            n_missing as f64 <= MAX_MISSING_PROPENSITIES * rows.count() as f64
+        });
         if logged {
             pairs.retain(|(row, _)| outcomes.propensities[*row].is_some());
         }
@@ -69,11 +78,20 @@ impl LoggedRows {
         } else {
             rows.iter().flat_map(|row| &outcomes.propensities_of_all[row * n_arms..(row + 1) * n_arms]).copied().collect()
         };
+        let logged_vectors = !vectors.is_empty() && vectors.iter().all(|propensity| propensity.is_finite());
+        let vectors = if logged_vectors {
+            vectors
+        } else if logged {
+            assumed_vectors(table, &rows)
+        } else {
+            Vec::new()
+        };
         Self {
+            logged_vectors,
             arms: rows.iter().map(|row| outcomes.arms[*row]).collect(),
             rewards: rows.iter().map(|row| outcomes.successes[*row].map_or(0.0, |success| f64::from(u8::from(success)))).collect(),
             propensities: rows.iter().map(|row| outcomes.propensities[*row].unwrap_or(Propensity::CERTAIN)).collect(),
-            vectors: if vectors.iter().all(|propensity| propensity.is_finite()) { vectors } else { Vec::new() },
+            vectors,
             source: if logged { PropensitySource::Logged } else { PropensitySource::Absent },
             n_arms,
             rows_without_propensity: if logged { n_missing } else { 0 },
@@ -174,7 +192,7 @@ impl LoggedRows {
         let comparison = Comparison::new(log, &arms, &baseline)?;
         let strata = self.strata(&comparison)?;
         let value = comparison.with_strata(&strata)?.learned_value(Confidence::TWO_SIDED_95);
-        Ok((Bounded::of(value.estimate), "stratified"))
+        Ok((known_value(&value), "stratified"))
     }
 
     /// The uplift of one choice over another, in points; bounds where the log does not identify it.
@@ -202,7 +220,12 @@ impl LoggedRows {
     pub fn ratio(&self, values: &[f64], learned: &[Arm], baseline: &[Arm]) -> Result<Option<RatioResult>, OpeError> {
         let Some(known) = self.known(values, learned, baseline) else { return Ok(None) };
         let ratio = counterfactual_ratio(known.log()?, &known.learned, &known.baseline, Confidence::ONE_SIDED_95)?;
-        Ok(ratio.map(|ratio| RatioResult {
+        let finite = |ratio: &Ratio| {
+            [ratio.numerator, ratio.denominator, ratio.ratio, ratio.interval.lower, ratio.interval.upper]
+                .iter()
+                .all(|value| value.is_finite())
+        };
+        Ok(ratio.filter(finite).map(|ratio| RatioResult {
             static_mean: ratio.denominator,
             learned_mean: ratio.numerator,
             ratio: ratio.ratio,
@@ -243,8 +266,8 @@ impl LoggedRows {
         let comparison = Comparison::new(known.log()?, &known.learned, &known.baseline)?;
         Ok(RatePair {
             n: known.rewards.len(),
-            static_rate: Some(Bounded::of(comparison.baseline_value(Confidence::TWO_SIDED_95).estimate)),
-            learned_rate: Some(Bounded::of(comparison.learned_value(Confidence::TWO_SIDED_95).estimate)),
+            static_rate: Some(known_value(&comparison.baseline_value(Confidence::TWO_SIDED_95))),
+            learned_rate: Some(known_value(&comparison.learned_value(Confidence::TWO_SIDED_95))),
         })
     }
 
@@ -272,14 +295,41 @@ impl LoggedRows {
         }
     }
 
-    /// The gates that a log of single runs has to pass.
-    pub fn gates(&self, table: &FeatureTable, learned: &[Arm], baseline: &[Arm]) -> Result<(Vec<Gate>, Diagnostics, Uplift), OpeError> {
+    /// Overlap of the log with the learned router.
+    pub fn diagnostics(&self, learned: &[Arm], baseline: &[Arm]) -> Result<Diagnostics, OpeError> {
         let (learned, baseline) = (self.per_row(learned), self.per_row(baseline));
         let comparison = Comparison::new(self.log()?, &learned, &baseline)?;
         let strata = self.strata(&comparison)?;
+        Ok(diagnostics(&comparison.with_strata(&strata)?))
+    }
+
+    /// Per row the learned choice where the log supports it, static elsewhere; `None` where that is the learned choice everywhere.
+    pub fn supported(&self, learned: &[Arm], baseline: &[Arm]) -> Result<Option<Vec<Arm>>, OpeError> {
+        if self.vectors.is_empty() {
+            return Ok(None);
+        }
+        let (learned, baseline) = (self.per_row(learned), self.per_row(baseline));
+        let supported = supported_choices(&Comparison::new(self.log()?, &learned, &baseline)?, &self.vectors, 0.0)?;
+        Ok((supported != learned && supported != baseline).then_some(supported))
+    }
+
+    /// The uplift of choices given per row, for the rule.
+    pub fn supported_uplift(&self, choices: &[Arm], baseline: &[Arm]) -> Result<CandidateUplift, OpeError> {
+        let baseline = self.per_row(baseline);
+        let comparison = Comparison::new(self.log()?, choices, &baseline)?;
+        let strata = self.strata(&comparison)?;
+        let uplift = comparison.with_strata(&strata)?.uplift(Confidence::ONE_SIDED_95);
+        Ok(CandidateUplift { name: "where the log supports it".to_owned(), uplift: UpliftPoints::from(uplift.estimate), latency: None })
+    }
+
+    /// The gates that a log of single runs has to pass. Weights are checked for what the log supports: `supported` per row, or the learned choices.
+    pub fn gates(&self, table: &FeatureTable, supported: Option<&[Arm]>, learned: &[Arm], baseline: &[Arm]) -> Result<Vec<Gate>, OpeError> {
+        let (whole, baseline) = (self.per_row(learned), self.per_row(baseline));
+        let learned = supported.unwrap_or(&whole);
+        let comparison = Comparison::new(self.log()?, learned, &baseline)?;
+        let strata = self.strata(&comparison)?;
         let comparison = comparison.with_strata(&strata)?;
         let uplift = comparison.uplift(Confidence::ONE_SIDED_95);
-        let found = diagnostics(&comparison);
         let mut gates = vec![propensity_source(self.source)];
         if self.source == PropensitySource::Logged {
             let (segments, names) = numbered(self.rows.iter().map(|row| table.outcomes.query_types[*row].clone()));
@@ -292,18 +342,39 @@ impl LoggedRows {
             gates.push(mean_weight_per_slice(GateName::MeanWeightPerDay, &comparison, &days, |slice| {
                 format!("day {}", day_names[slice as usize] - day_names[0] + 1)
             })?);
-            if !self.vectors.is_empty() {
+            if self.logged_vectors {
                 let deviations = self.arms.iter().zip(&baseline).filter(|(ran, chosen)| ran != chosen).count();
                 let chance = |(row, arm): (&[f64], &Arm)| 1.0 - row[arm.index()];
                 let declared = self.vectors.chunks_exact(self.n_arms).zip(&baseline).map(chance).sum::<f64>() / baseline.len() as f64;
                 gates.push(exploration_share(deviations, baseline.len(), declared));
             }
             gates.push(exploration_matches(&uplift, MIN_EXPLORATION_MATCHES));
-            gates.push(unsupported_mass(&uplift, MAX_UNSUPPORTED));
+            let everything = Comparison::new(self.log()?, &whole, &baseline)?;
+            let strata = self.strata(&everything)?;
+            gates.push(unsupported_mass(&everything.with_strata(&strata)?.uplift(Confidence::ONE_SIDED_95), MAX_UNSUPPORTED));
             gates.push(aa_replay(&comparison, Confidence::TWO_SIDED_95));
         }
-        Ok((gates, found, uplift))
+        Ok(gates)
     }
+}
+
+/// Vectors completed from the propensity of the path that ran, as if the logger explored evenly among the other paths. They sort rows into
+/// classes and say where nothing but the static path could run; no weight is made from them.
+fn assumed_vectors(table: &FeatureTable, rows: &[usize]) -> Vec<f64> {
+    let n_arms = table.paths.len();
+    let others = (n_arms.max(2) - 1) as f64;
+    let mut vectors = Vec::with_capacity(rows.len() * n_arms);
+    for row in rows {
+        let (ran, fixed) = (table.outcomes.arms[*row], table.outcomes.static_arms[*row]);
+        let propensity = table.outcomes.propensities[*row].map_or(1.0, Propensity::get);
+        let explored = if fixed == Some(ran) { (1.0 - propensity) / others } else { propensity };
+        vectors.extend(table.paths.arms().map(|arm| match () {
+            () if arm == ran => propensity,
+            () if fixed == Some(arm) => (1.0 - others * explored).max(explored),
+            () => explored,
+        }));
+    }
+    vectors
 }
 
 /// The rows on which a column is known.
@@ -320,6 +391,12 @@ impl KnownRows {
     fn log(&self) -> Result<Log<'_>, LogError> {
         Log::new(self.n_arms, &self.arms, &self.rewards, &self.propensities)
     }
+}
+
+/// A stratified value; where a stratum has no match there is no estimate, only the interval.
+fn known_value(value: &StratifiedValue) -> Bounded {
+    let found = Bounded::of(value.estimate);
+    if value.partial { Bounded { value: None, ..found } } else { found }
 }
 
 /// Distinct values numbered in ascending order, and the value of each number.

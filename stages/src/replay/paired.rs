@@ -1,7 +1,7 @@
 //! Judging on full information: every path ran on the query, so each policy's value is exact for the queries seen.
 
 use routewright_domain::Arm;
-use routewright_ope::{Confidence, LogFacts, OpeError, OutcomeMatrix, PropensitySource};
+use routewright_ope::{Confidence, LogFacts, OpeError, OutcomeMatrix, PropensitySource, Ratio};
 use routewright_table::FeatureTable;
 
 use super::held_out::HeldOut;
@@ -118,7 +118,12 @@ impl Cells {
     /// Means of latency (or cost) under both routers and their ratio.
     pub fn ratio(&self, cells: &[f64], learned: &[Arm], baseline: &[Arm]) -> Result<Option<RatioResult>, OpeError> {
         let ratio = OutcomeMatrix::new(self.n_arms, cells)?.ratio(learned, baseline, Confidence::ONE_SIDED_95)?;
-        Ok(ratio.map(|ratio| RatioResult {
+        let finite = |ratio: &Ratio| {
+            [ratio.numerator, ratio.denominator, ratio.ratio, ratio.interval.lower, ratio.interval.upper]
+                .iter()
+                .all(|value| value.is_finite())
+        };
+        Ok(ratio.filter(finite).map(|ratio| RatioResult {
             static_mean: ratio.denominator,
             learned_mean: ratio.numerator,
             ratio: ratio.ratio,
@@ -153,7 +158,7 @@ impl Cells {
             .zip(&self.latency_ms)
             .map(|(success, latency)| if *success == 1.0 { *latency } else { PENALTY * cutoff })
             .collect();
-        let best_penalised = Choices::Fixed(penalised.chunks_exact(self.n_arms).map(|cells| lowest(cells)).collect());
+        let best_penalised = Choices::Fixed(penalised.chunks_exact(self.n_arms).map(lowest).collect());
         let par10 = self
             .mean_of(&penalised, learned)
             .zip(self.mean_of(&penalised, best_single))

@@ -219,12 +219,12 @@ fn importance(drawn: &Drawn<'_>) -> Option<Result<Figure, PlotError>> {
         .importance
         .iter()
         .map(|feature| plot::FeatureImportance {
-            name: &feature.feature,
+            name: &feature.label,
             mean: 1000.0 * feature.permutation,
             sd: 1000.0 * feature.permutation_sd,
         })
         .collect();
-    let title = format!("`{}` tells most about success", features.first()?.name);
+    let title = format!("{} tells most about success", features.first()?.name);
     Some(plot::importance(&plot::Importance {
         title: &title,
         subtitle: Some("each column shuffled in turn on the held-out window"),
@@ -324,7 +324,7 @@ fn latency(drawn: &Drawn<'_>) -> Option<Result<Figure, PlotError>> {
         .map(|(row, counts)| plot::PathLatency { name: &row.path, n: row.n, p50_ms: row.p50, p95_ms: row.p95, p99_ms: row.p99, counts })
         .collect();
     let fastest = rows.iter().min_by(|left, right| left.p50.total_cmp(&right.p50))?;
-    let title = format!("`{}` is fastest, with a median of {:.0} ms", fastest.path, fastest.p50);
+    let title = format!("{} is fastest, with a median of {:.0} ms", fastest.path, fastest.p50);
     Some(plot::latency_by_path(&plot::LatencyByPath {
         title: &title,
         subtitle: Some("all decisions with a latency"),

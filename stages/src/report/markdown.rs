@@ -202,6 +202,7 @@ fn trust(sources: &Sources<'_>) -> String {
             found.smallest_propensity
         ));
     }
+    let mut shown = false;
     for (title, answers) in [
         ("Every estimator of the learned router's success", &replay.estimators),
         ("The static router over the whole log (A/A check)", &replay.static_whole_log),
@@ -214,10 +215,16 @@ fn trust(sources: &Sources<'_>) -> String {
             text.push_str(&format!("; logged mean {:.4}", replay.logged_mean));
         }
         text.push_str(":\n\n| estimator | value | 95 % interval |\n|---|---|---|\n");
+        shown = true;
         for answer in answers {
             let value = answer.estimate.value.map_or_else(|| "–".to_owned(), |value| format!("{value:.4}"));
             text.push_str(&format!("| {} | {value} | [{:.4}, {:.4}] |\n", answer.name, answer.estimate.lower, answer.estimate.upper));
         }
+    }
+    if shown {
+        text.push_str(
+            "\nOnly the stratified estimator decides; the others are cross-checks. The interval of `dm` leaves out the error of its model, and replay matching is unbiased only where the logger chose at random.\n",
+        );
     }
     text.push_str(&figure(sources, "uplift_by_estimator", "Uplift by estimator"));
     let needed = sources.decision.needed;
@@ -312,7 +319,7 @@ fn models(sources: &Sources<'_>) -> String {
     for feature in evaluation.importance.iter().take(MAX_ROWS) {
         text.push_str(&format!(
             "| {} | {:.5} ± {:.5} | {:.3} |\n",
-            feature.feature, feature.permutation, feature.permutation_sd, feature.impurity
+            feature.label, feature.permutation, feature.permutation_sd, feature.impurity
         ));
     }
     text.push_str(&figure(sources, "importance", "Permutation importance"));

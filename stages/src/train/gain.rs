@@ -1,9 +1,10 @@
 //! How much predicted gain must be there before the static path is left: chosen on out-of-fold predictions of the training window.
 
 use routewright_domain::Arm;
-use routewright_router::{Policy, PolicyScratch, PolicySettings};
+use routewright_router::{Policy, PolicyScratch};
 use routewright_table::FeatureTable;
 
+use super::Rules;
 use crate::artifacts::GainCandidate;
 
 /// Gains that are tried, beside the configured one: points of success probability.
@@ -59,16 +60,7 @@ fn weights(found: &OutOfFold<'_>) -> Option<Vec<f64>> {
 fn judge(policy: &Policy, gain: f64, found: &OutOfFold<'_>, weights: &[f64]) -> Judged {
     let outcomes = &found.table.outcomes;
     let n_paths = policy.paths.len();
-    // Deciding on predictions needs the rules and the support, not the forests.
-    let policy = Policy {
-        paths: policy.paths.clone(),
-        success: Vec::new(),
-        latency: Vec::new(),
-        cost: Vec::new(),
-        classifier: None,
-        support: policy.support.clone(),
-        settings: PolicySettings { min_gain: gain, ..policy.settings.clone() },
-    };
+    let policy = Rules(policy).with(|settings| settings.min_gain = gain);
     let mut scratch = PolicyScratch { latency_ms: vec![f64::NAN; n_paths], ..PolicyScratch::default() };
     let (mut matched, mut n_differing) = (Vec::with_capacity(found.rows.len()), 0);
     for (position, row) in found.rows.iter().map(|row| *row as usize).enumerate() {
@@ -100,13 +92,14 @@ fn std_error(left: &Judged, right: &Judged) -> f64 {
 mod tests {
     use super::*;
     use routewright_domain::{Paths, Propensity};
+    use routewright_router::PolicySettings;
     use routewright_table::Outcomes;
 
     /// Static takes path 0. Path 1 is predicted to be better by `predicted` on every row, and is better by 0.2 in truth where `real`.
     fn chosen(predicted: f64, real: bool) -> f64 {
         let n_rows = 4_000;
         let arm = |row: usize| Arm((row % 2) as u16);
-        let success = |row: usize| if arm(row).0 == 1 && real { row % 20 != 1 } else { row / 2 % 4 != 0 };
+        let success = |row: usize| if arm(row).0 == 1 && real { row % 20 != 1 } else { !(row / 2).is_multiple_of(4) };
         let outcomes = Outcomes {
             arms: (0..n_rows).map(arm).collect(),
             static_arms: vec![Some(Arm(0)); n_rows],

@@ -5,6 +5,7 @@ use routewright_engine::{Artifact, LastFailure, Record, digest_of};
 use serde::{Deserialize, Serialize};
 use stages::artifacts::DecisionReport;
 
+use crate::commands::verify::ARTIFACT;
 use crate::exit::{Exit, UsageError};
 use crate::messages::Messages;
 use crate::project::ProjectArguments;
@@ -82,8 +83,31 @@ fn doubt(project: &ProjectArguments, place: &std::path::Path) -> anyhow::Result<
     }
     let Some(record) = Record::read(&project.project, "decide") else { return Ok(None) };
     let found = digest_of(place).with_context(|| format!("cannot read `{}`", place.display()))?;
-    let changed = record.outputs.get(DecisionReport::PATH) != found.as_ref();
-    Ok(changed.then(|| "`reports/decision.json` is not what the stage `decide` wrote".to_owned()))
+    if record.outputs.get(DecisionReport::PATH) != found.as_ref() {
+        return Ok(Some("`reports/decision.json` is not what the stage `decide` wrote".to_owned()));
+    }
+    for (input, digest) in &record.inputs {
+        let place = project.project.join(input);
+        let found = digest_of(&place).with_context(|| format!("cannot read `{}`", place.display()))?;
+        if found.as_ref() != Some(digest) {
+            return Ok(Some(format!("`{input}` has changed since the decision was made")));
+        }
+    }
+    other_artifact(project)
+}
+
+/// Whether the artifact on disk holds other models than those that were judged.
+fn other_artifact(project: &ProjectArguments) -> anyhow::Result<Option<String>> {
+    let manifest = project.project.join(ARTIFACT).join("manifest.json");
+    if !manifest.exists() {
+        return Ok(None);
+    }
+    let manifest: serde_json::Value = crate::project::read_json(&manifest, "run")?;
+    let decision: serde_json::Value = crate::project::read_json(&project.project.join(DecisionReport::PATH), "run")?;
+    let packed = manifest.pointer("/files/forest.bin/sha256");
+    let judged = decision.pointer("/provenance/artifact_digest");
+    Ok((packed != judged)
+        .then(|| "`models/artifact` holds other models than those that were judged; `routewright run export` packs them".to_owned()))
 }
 
 /// The exit code and one paragraph.

@@ -1,12 +1,14 @@
 //! `run`, and the command of every single stage: runs what is not fresh.
 
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use routewright_engine::{Job, Plan, Reason, RunError, RunReport, Selection, Status};
 use serde_json::json;
 use stages::STAGES;
 
 use crate::exit::Exit;
+use crate::manifest;
 use crate::messages::Messages;
 use crate::project::{Project, ProjectArguments, input_override, read_json};
 
@@ -61,8 +63,12 @@ fn execute(selection: Selection, arguments: &StageArguments, project: &ProjectAr
         return dry_run(&selection, &loaded, messages);
     }
     let job = Job { project: &loaded.folder, stages: STAGES, config: &loaded.config, selection, command: command_line() };
+    let started = SystemTime::now();
     match routewright_engine::run(&job, messages) {
         Ok(report) => {
+            if report.stages.iter().any(|stage| stage.status == Status::Ran) {
+                manifest::record(&loaded, &report, started, None)?;
+            }
             let text = closing_words(&loaded, &report);
             messages.result(&text, &json!({ "schema_version": 1, "stages": report.stages, "decision": decision(&loaded) }))?;
             Ok(Exit::Done)
@@ -73,6 +79,10 @@ fn execute(selection: Selection, arguments: &StageArguments, project: &ProjectAr
                     report.stages.iter().filter(|stage| stage.status == Status::Blocked).map(|stage| stage.stage).collect();
                 if !blocked.is_empty() {
                     messages.say(&format!("not run because of that: {}", blocked.join(", ")));
+                }
+                // The failure itself is on its way to the user; a record that cannot be written must not hide it.
+                if let Err(unwritten) = manifest::record(&loaded, report, started, Some(error.to_string())) {
+                    messages.error(&unwritten);
                 }
                 messages.say(&format!("to go on once mended: {} run --from {stage}", same_project(project)));
             }

@@ -44,6 +44,15 @@ pub struct CandidateUplift {
     pub latency: Option<LatencyRatio>,
 }
 
+/// A rule without a model: one path for all, or one per query type.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SimpleRule {
+    /// Its name.
+    pub name: String,
+    /// Its uplift over static.
+    pub over_static: UpliftPoints,
+}
+
 /// How well a person can follow the learned router.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Explainability {
@@ -94,6 +103,10 @@ pub struct Evidence {
     pub counts: Counts,
     /// Uplift of learned over the strongest control, by the estimator that decides (or exact, or of the groups).
     pub uplift: Option<UpliftPoints>,
+    /// Uplift of learned over static, by the same estimator; where absent, [`Self::uplift`] is over static.
+    pub over_static: Option<UpliftPoints>,
+    /// The strongest control, where it beats static.
+    pub control: Option<SimpleRule>,
     /// Bounds on that uplift which hold without any propensity; `points` is their middle.
     pub bounds: Option<UpliftPoints>,
     /// Latency ratio; `None` where latency was not logged or cannot be estimated.

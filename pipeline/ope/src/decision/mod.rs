@@ -5,7 +5,7 @@ mod rule;
 mod summary;
 mod verdict;
 
-pub use evidence::{CandidateUplift, Counts, Evidence, Explainability, LatencyRatio, Retraining, UpliftPoints};
+pub use evidence::{CandidateUplift, Counts, Evidence, Explainability, LatencyRatio, Retraining, SimpleRule, UpliftPoints};
 pub use rule::Rule;
 pub use verdict::{Decision, Reason, Verdict};
 
@@ -115,7 +115,9 @@ fn hybrid(evidence: &Evidence, rule: &Rule, uplift: Option<UpliftPoints>) -> Opt
     let helps = |candidate: &CandidateUplift| {
         candidate.uplift.is_usable() && candidate.uplift.lower > 0.0 && !slower(candidate.latency.or(evidence.latency))
     };
-    if evidence.composed.as_ref().is_some_and(helps) {
+    // Segments that make up the traffic are no segments: the whole router is judged by its own rules.
+    let used: f64 = evidence.segments.iter().filter(|segment| segment.use_learned).map(|segment| segment.weight).sum();
+    if used < NEARLY_ALL && evidence.composed.as_ref().is_some_and(helps) {
         return Some(Reason::Segments);
     }
     if evidence.supported.as_ref().is_some_and(|candidate| helps(candidate) && candidate.uplift.points >= rule.hybrid_points) {
@@ -130,17 +132,25 @@ fn hybrid(evidence: &Evidence, rule: &Rule, uplift: Option<UpliftPoints>) -> Opt
     })
 }
 
+/// Share of the rows from which confirmed segments are the whole traffic.
+const NEARLY_ALL: f64 = 0.95;
+
 /// Rule 6: why static stays.
 fn reason_to_keep(evidence: &Evidence, rule: &Rule, uplift: Option<UpliftPoints>) -> Reason {
     let Some(uplift) = uplift else { return Reason::InsufficientEvidence };
     if failed(evidence).next().is_some() || evidence.identification == Identification::Partial && uplift.upper >= rule.keep_below {
         return Reason::InsufficientEvidence;
     }
-    if uplift.upper < 0.0 {
+    // What is said about keeping static is said of learned against static; a control that wins is another matter.
+    let over_static = evidence.over_static.filter(UpliftPoints::is_usable).unwrap_or(uplift);
+    if over_static.upper < 0.0 {
         return Reason::Harm;
     }
-    if uplift.upper < rule.keep_below {
+    if over_static.upper < rule.keep_below {
         return Reason::Proven;
+    }
+    if evidence.control.as_ref().is_some_and(|control| control.over_static.lower > 0.0) && uplift.lower <= 0.0 {
+        return Reason::SimpleRule;
     }
     match evidence.latency {
         Some(latency) if latency.lower > rule.latency_margin => Reason::Latency,

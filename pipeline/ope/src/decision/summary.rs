@@ -5,7 +5,7 @@ use crate::{Identification, PowerPlan};
 
 /// Writes the paragraph: the verdict, the numbers, the reason, and what to collect.
 pub(super) fn paragraph(evidence: &Evidence, rule: &Rule, verdict: Verdict, reason: Reason, needed: PowerPlan) -> String {
-    let mut sentences = vec![headline(verdict).to_owned()];
+    let mut sentences = vec![headline(verdict, reason).to_owned()];
     sentences.extend(uplift(evidence, reason));
     sentences.extend(latency(evidence));
     sentences.push(explanation(evidence, rule, verdict, reason));
@@ -14,8 +14,9 @@ pub(super) fn paragraph(evidence: &Evidence, rule: &Rule, verdict: Verdict, reas
 }
 
 /// What to do.
-fn headline(verdict: Verdict) -> &'static str {
+fn headline(verdict: Verdict, reason: Reason) -> &'static str {
     match verdict {
+        Verdict::Keep if reason == Reason::SimpleRule => "KEEP: do not route with the learned router; a simple rule does as well.",
         Verdict::Adopt => "ADOPT: route with the learned router.",
         Verdict::Hybrid => "HYBRID: use the learned router in part.",
         Verdict::Keep => "KEEP the static router.",
@@ -30,10 +31,26 @@ fn uplift(evidence: &Evidence, reason: Reason) -> Option<String> {
     let disagreement = 100.0 * evidence.counts.disagreement;
     let identified = !matches!(evidence.identification, Identification::NotIdentified | Identification::EstimatedPropensity);
     match (evidence.uplift, evidence.bounds) {
-        (Some(uplift), _) if identified && reason != Reason::InvalidLog => Some(format!(
-            "Learned routing changes the success rate by {:+.1} points (one-sided 95 % bounds {:+.1} and {:+.1}); the routers disagree on {disagreement:.0} % of the queries.",
-            uplift.points, uplift.lower, uplift.upper
-        )),
+        (Some(uplift), _) if identified && reason != Reason::InvalidLog => {
+            let over_static = evidence.over_static.unwrap_or(uplift);
+            let mut text = format!(
+                "Learned routing changes the success rate by {:+.1} points (one-sided 95 % bounds {:+.1} and {:+.1}); the routers disagree on {disagreement:.0} % of the queries.",
+                over_static.points, over_static.lower, over_static.upper
+            );
+            if let Some(control) = &evidence.control {
+                text.push_str(&format!(
+                    " The bar is the rule `{}`, itself {:+.1} points ({:+.1} to {:+.1}) from static: against it the learned router changes {:+.1} points ({:+.1} to {:+.1}).",
+                    control.name,
+                    control.over_static.points,
+                    control.over_static.lower,
+                    control.over_static.upper,
+                    uplift.points,
+                    uplift.lower,
+                    uplift.upper
+                ));
+            }
+            Some(text)
+        }
         (_, Some(bounds)) if reason != Reason::InvalidLog => Some(format!(
             "Without exploration the log only bounds the change: between {:+.1} and {:+.1} points; the routers disagree on {disagreement:.0} % of the queries.",
             bounds.lower, bounds.upper
@@ -77,6 +94,10 @@ fn explanation(evidence: &Evidence, rule: &Rule, verdict: Verdict, reason: Reaso
         Reason::Retraining => {
             let days = evidence.retraining.map_or(0, |retraining| retraining.interval_days);
             format!("It loses a point within {days} days, sooner than every {} days.", rule.min_retraining_days)
+        }
+        Reason::SimpleRule => {
+            let name = evidence.control.as_ref().map_or("a simple rule", |control| control.name.as_str());
+            format!("The learned router is not shown to beat `{name}`, which needs no model: consider that rule instead.")
         }
         Reason::Harm => "Learned routing certainly does harm.".to_owned(),
         Reason::Latency => format!("It is slower than the {:.0} % allowed.", 100.0 * (rule.latency_margin - 1.0)),

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::Segment;
 
 /// Evidence of a clear, explainable win, from which the other rows of the matrix differ.
 fn clear_win() -> Evidence {
@@ -18,6 +19,8 @@ fn clear_win() -> Evidence {
             static_success: 0.9,
         },
         uplift: Some(UpliftPoints { points: 8.0, lower: 6.0, upper: 10.0 }),
+        over_static: None,
+        control: None,
         bounds: None,
         latency: Some(LatencyRatio { static_ms: 8_000.0, learned_ms: 8_000.0, ratio: 1.0, lower: 0.96, upper: 1.04 }),
         explainability: Some(Explainability { surrogate_fidelity: 0.95, surrogate_depth: 5, top10_importance: 0.8, acceptable: true }),
@@ -167,6 +170,25 @@ fn few_disagreements_prove_that_little_is_to_be_gained_without_a_single_match() 
 }
 
 #[test]
+fn a_rule_that_wins_is_named_and_static_is_not_called_proven() {
+    let control =
+        |lower| SimpleRule { name: "best_per_query_type".to_owned(), over_static: UpliftPoints { points: 29.0, lower, upper: 33.0 } };
+    let evidence = Evidence { uplift: uplift(-1.5, -3.0, -0.2), over_static: uplift(28.7, 24.5, 32.8), ..clear_win() };
+    let decision = decide(&Evidence { control: Some(control(25.0)), ..evidence.clone() }, &Rule::default());
+    assert_eq!((decision.verdict, decision.reason), (Verdict::Keep, Reason::SimpleRule));
+    assert!(decision.summary.contains("best_per_query_type") && !decision.summary.contains("harm"), "{}", decision.summary);
+    let lucky = decide(&Evidence { control: Some(control(-4.0)), ..evidence }, &Rule::default());
+    assert_eq!((lucky.verdict, lucky.reason), (Verdict::Keep, Reason::InsufficientEvidence));
+}
+
+#[test]
+fn segments_that_are_the_whole_traffic_are_no_way_around_the_rule() {
+    let all = Segment { name: "chat".to_owned(), weight: 1.0, uplift_points: 4.0, lower: 2.0, upper: 6.0, use_learned: true };
+    let evidence = Evidence { uplift: uplift(2.0, -1.0, 5.0), composed: part("chat", 4.0, 2.0), segments: vec![all], ..clear_win() };
+    assert_eq!(decide(&evidence, &Rule::default()).verdict, Verdict::Keep);
+}
+
+#[test]
 fn full_information_needs_no_exploration_matches() {
     let counts = Counts { exploration_matches: 0, ..clear_win().counts };
     let evidence = Evidence { identification: Identification::FullInformation, counts, ..clear_win() };
@@ -255,6 +277,8 @@ fn evidence() -> impl Strategy<Value = Evidence> {
                 gates: GateName::ALL.into_iter().zip(passed).map(|(name, passed)| Gate { name, passed, detail: name_of(name) }).collect(),
                 counts: Counts { decisions, exploration_matches, disagreement, ..clear_win().counts },
                 uplift: numbers.0,
+                over_static: None,
+                control: None,
                 bounds: numbers.1,
                 latency: numbers.2,
                 explainability: clear.map(|acceptable| Explainability { acceptable, ..clear_win().explainability.unwrap() }),

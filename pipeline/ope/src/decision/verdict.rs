@@ -38,6 +38,8 @@ pub enum Reason {
     Opaque,
     /// The model needs retraining too often.
     Retraining,
+    /// A rule without a model beats static, and the learned router is not shown to beat that rule.
+    SimpleRule,
     /// Learned routing does harm.
     Harm,
     /// Learned routing is too slow.
