@@ -179,6 +179,8 @@ pub fn judge(world: &World, columns: &Columns) -> Result<Judged, Box<dyn std::er
             static_success: comparison.baseline_value(Confidence::TWO_SIDED_95).estimate.value,
         },
         uplift: Some(UpliftPoints::from(uplift.estimate)),
+        over_static: None,
+        control: None,
         bounds: Some(UpliftPoints { points: 100.0 * middle, lower: 100.0 * bounds.interval.lower, upper: 100.0 * bounds.interval.upper }),
         latency: latency.map(LatencyRatio::from),
         explainability: Some(Explainability::judge(0.95, 4, 0.8, &rule)),
