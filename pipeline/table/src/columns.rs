@@ -46,7 +46,7 @@ pub(crate) enum Access<T: 'static> {
 }
 
 impl<T> Access<T> {
-    /// The type's name in [`SCHEMA`](crate::SCHEMA).
+    /// The type's name in [`schema`](crate::schema).
     pub(crate) fn type_name(&self) -> &'static str {
         match self {
             Access::Time(..) => "timestamp (µs, UTC)",

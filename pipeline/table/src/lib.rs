@@ -1,6 +1,6 @@
 //! Tables: log formats in, canonical Parquet tables out; the only crate that names polars, arrow and parquet.
 //!
-//! * [`ingest`]: reads log files of any of the [`FORMATS`], writes `decisions` and `layers`, quarantines what cannot be read.
+//! * [`ingest()`]: reads log files of any of the [`FORMATS`], writes `decisions` and `layers`, quarantines what cannot be read.
 //! * [`Decisions`]: the decisions of a project, day by day in order.
 //! * [`Summary`]: what a log says before anything is trained.
 //!
