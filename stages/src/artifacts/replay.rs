@@ -1,6 +1,6 @@
 //! What `replay` found: every policy's value on the held-out window, and how far the log can be trusted.
 
-use routewright_ope::{CandidateUplift, Diagnostics, Gate, Identification, LogFacts, Segment};
+use routewright_ope::{CandidateUplift, Diagnostics, Gate, Identification, LogFacts, Ratio, Segment};
 use serde::{Deserialize, Serialize};
 
 /// A number with its 95 % interval; the value is absent where the log does not identify it.
@@ -101,6 +101,23 @@ pub struct RatioResult {
     pub lower: f64,
     /// One-sided 95 % upper bound.
     pub upper: f64,
+}
+
+impl RatioResult {
+    /// From a ratio with one-sided bounds; `None` where a number of it is not finite.
+    pub(crate) fn of(ratio: Ratio) -> Option<Self> {
+        let found = Self {
+            static_mean: ratio.denominator,
+            learned_mean: ratio.numerator,
+            ratio: ratio.ratio,
+            lower: ratio.interval.lower,
+            upper: ratio.interval.upper,
+        };
+        [found.static_mean, found.learned_mean, found.ratio, found.lower, found.upper]
+            .iter()
+            .all(|value| value.is_finite())
+            .then_some(found)
+    }
 }
 
 /// A rate of both routers.

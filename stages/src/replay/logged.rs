@@ -2,9 +2,9 @@
 
 use routewright_domain::{Arm, Log, LogError, Propensity, Target};
 use routewright_ope::{
-    CandidateUplift, Comparison, Confidence, Diagnostics, ESTIMATORS, Gate, GateName, LogFacts, Needs, OpeError, PropensitySource, Ratio,
-    Sample, StratifiedValue, UpliftPoints, aa_replay, counterfactual_quantile, counterfactual_ratio, deterministic_bounds, diagnostics,
-    estimator, exploration_matches, exploration_share, mean_weight, mean_weight_per_path, mean_weight_per_slice, paired_difference,
+    CandidateUplift, Comparison, Confidence, Diagnostics, ESTIMATORS, Gate, GateName, LogFacts, Needs, OpeError, PropensitySource, Sample,
+    StratifiedValue, UpliftPoints, aa_replay, counterfactual_quantile, counterfactual_ratio, deterministic_bounds, diagnostics, estimator,
+    exploration_matches, exploration_share, mean_weight, mean_weight_per_path, mean_weight_per_slice, paired_difference,
     propensity_classes, propensity_source, supported_choices, unsupported_mass, uplift_bounds,
 };
 use routewright_table::FeatureTable;
@@ -220,18 +220,7 @@ impl LoggedRows {
     pub fn ratio(&self, values: &[f64], learned: &[Arm], baseline: &[Arm]) -> Result<Option<RatioResult>, OpeError> {
         let Some(known) = self.known(values, learned, baseline) else { return Ok(None) };
         let ratio = counterfactual_ratio(known.log()?, &known.learned, &known.baseline, Confidence::ONE_SIDED_95)?;
-        let finite = |ratio: &Ratio| {
-            [ratio.numerator, ratio.denominator, ratio.ratio, ratio.interval.lower, ratio.interval.upper]
-                .iter()
-                .all(|value| value.is_finite())
-        };
-        Ok(ratio.filter(finite).map(|ratio| RatioResult {
-            static_mean: ratio.denominator,
-            learned_mean: ratio.numerator,
-            ratio: ratio.ratio,
-            lower: ratio.interval.lower,
-            upper: ratio.interval.upper,
-        }))
+        Ok(ratio.and_then(RatioResult::of))
     }
 
     /// The 95th percentile of latency under both routers.

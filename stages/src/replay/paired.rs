@@ -1,7 +1,7 @@
 //! Judging on full information: every path ran on the query, so each policy's value is exact for the queries seen.
 
 use routewright_domain::Arm;
-use routewright_ope::{Confidence, LogFacts, OpeError, OutcomeMatrix, PropensitySource, Ratio};
+use routewright_ope::{Confidence, LogFacts, OpeError, OutcomeMatrix, PropensitySource};
 use routewright_table::FeatureTable;
 
 use super::held_out::HeldOut;
@@ -118,18 +118,7 @@ impl Cells {
     /// Means of latency (or cost) under both routers and their ratio.
     pub fn ratio(&self, cells: &[f64], learned: &[Arm], baseline: &[Arm]) -> Result<Option<RatioResult>, OpeError> {
         let ratio = OutcomeMatrix::new(self.n_arms, cells)?.ratio(learned, baseline, Confidence::ONE_SIDED_95)?;
-        let finite = |ratio: &Ratio| {
-            [ratio.numerator, ratio.denominator, ratio.ratio, ratio.interval.lower, ratio.interval.upper]
-                .iter()
-                .all(|value| value.is_finite())
-        };
-        Ok(ratio.filter(finite).map(|ratio| RatioResult {
-            static_mean: ratio.denominator,
-            learned_mean: ratio.numerator,
-            ratio: ratio.ratio,
-            lower: ratio.interval.lower,
-            upper: ratio.interval.upper,
-        }))
+        Ok(ratio.and_then(RatioResult::of))
     }
 
     /// The 95th percentile of latency under both routers.
