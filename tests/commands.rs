@@ -123,7 +123,7 @@ fn help_lists_every_command() {
               Settings file instead of the project's pipeline.toml
 
           --set <KEY=VALUE>
-              Change one setting for this run, such as train.trees=300
+              Change one setting for this run, such as train.folds=10
 
           --json
               Write results to stdout as one JSON document
@@ -157,12 +157,6 @@ fn help_lists_every_command() {
 
           --threads <N>
               Number of threads, all cores by default; results do not depend on it
-
-          --since <TIME>
-              Read only decisions from this time on (RFC 3339 or YYYY-MM-DD)
-
-          --until <TIME>
-              Read only decisions before this time (RFC 3339 or YYYY-MM-DD)
 
           --dry-run
               Say what would run and why, and write nothing

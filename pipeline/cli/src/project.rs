@@ -21,7 +21,7 @@ pub(crate) struct ProjectArguments {
     /// Settings file instead of the project's pipeline.toml
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Change one setting for this run, such as train.trees=300
+    /// Change one setting for this run, such as train.folds=10
     #[arg(long, global = true, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// Write results to stdout as one JSON document
@@ -42,12 +42,6 @@ pub(crate) struct ProjectArguments {
     /// Number of threads, all cores by default; results do not depend on it
     #[arg(long, global = true, value_name = "N")]
     pub threads: Option<usize>,
-    /// Read only decisions from this time on (RFC 3339 or YYYY-MM-DD)
-    #[arg(long, value_name = "TIME")]
-    pub since: Option<String>,
-    /// Read only decisions before this time (RFC 3339 or YYYY-MM-DD)
-    #[arg(long, value_name = "TIME")]
-    pub until: Option<String>,
     /// Say what would run and why, and write nothing
     #[arg(long, global = true)]
     pub dry_run: bool,
@@ -63,17 +57,12 @@ pub(crate) struct Project {
 }
 
 impl ProjectArguments {
-    /// Loads the settings: defaults, the file, `--since` and `--until`, other flags, then `--set` in order.
+    /// Loads the settings: defaults, the file, other flags, then `--set` in order.
     pub(crate) fn load(&self, flags: &[Override]) -> anyhow::Result<Project> {
         let mut overrides = flags.to_vec();
-        for (key, value) in [("since", &self.since), ("until", &self.until)] {
-            if let Some(value) = value {
-                overrides.push(Override { key: format!("ingest.{key}"), value: quoted(value), flag: format!("--{key} {value}") });
-            }
-        }
         for set in &self.set {
             let (key, value) =
-                set.split_once('=').ok_or_else(|| UsageError(format!("`--set {set}`: expected KEY=VALUE, such as train.trees=300")))?;
+                set.split_once('=').ok_or_else(|| UsageError(format!("`--set {set}`: expected KEY=VALUE, such as train.folds=10")))?;
             overrides.push(Override { key: key.trim().to_owned(), value: value.trim().to_owned(), flag: format!("--set {set}") });
         }
         if !self.project.is_dir() {

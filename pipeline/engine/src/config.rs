@@ -160,7 +160,7 @@ impl Config {
             let table = given.key.split('.').next().unwrap_or_default();
             if !parsers.iter().any(|(known, _)| *known == table) || !given.key.contains('.') {
                 let known: Vec<&str> = parsers.iter().map(|(known, _)| *known).collect();
-                let message = format!("{}; keys look like `train.trees`", unknown("table", table, &known));
+                let message = format!("{}; keys look like `train.folds`", unknown("table", table, &known));
                 return Err(ConfigError::Flag { flag: given.flag.clone(), message });
             }
         }
@@ -488,7 +488,7 @@ mod tests {
             "`--set train.tree=3`: in [train]: unknown key `tree`, did you mean `trees`?"
         );
         assert_eq!(message(load("", &[("train.trees", "0")])), "`--set train.trees=0`: must be at least 1");
-        assert!(message(load("", &[("trees", "0")])).contains("keys look like `train.trees`"));
+        assert!(message(load("", &[("trees", "0")])).contains("keys look like `train.folds`"));
     }
 
     #[test]
