@@ -1,0 +1,1 @@
+//! Cascades of layers: analysis, threshold tuning, profiles, alerts.

@@ -1,0 +1,1 @@
+//! Sentence embeddings from a local ONNX model, for the batch.
