@@ -84,6 +84,7 @@ fn dependencies_point_one_way() {
         ("routewright-plot", &["routewright-domain"]),
         ("routewright-ope", &["routewright-domain"]),
         ("routewright-generate", &["routewright-domain"]),
+        ("routewright-cascade", &["routewright-domain", "routewright-ope"]),
         ("routewright-table", &["routewright-domain"]),
         ("routewright-router", &["routewright-domain"]),
         ("routewright-forest", &["routewright-domain", "routewright-router"]),
@@ -118,7 +119,7 @@ fn every_source_file_is_short_and_says_what_it_is_for() {
 fn pure_crates_are_kept_from_files_and_clocks_by_clippy() {
     let rules = std::fs::read_to_string(root().join("pipeline/domain/.clippy.toml")).unwrap();
     assert!(rules.contains("std::fs::File::open") && rules.contains("std::time::Instant::now"));
-    for package in ["router", "forest", "ope", "generate", "plot"] {
+    for package in ["router", "forest", "ope", "generate", "plot", "cascade"] {
         let own = std::fs::read_to_string(root().join("pipeline").join(package).join(".clippy.toml")).unwrap();
         assert_eq!(own, rules, "{package} has other rules");
     }

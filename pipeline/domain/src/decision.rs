@@ -101,4 +101,8 @@ pub struct LayerAttempt {
     pub selected_path: Option<String>,
     /// Time spent in the layer, in milliseconds.
     pub latency_ms: Option<f64>,
+    /// What served the layer: a backend.
+    pub backend: Option<String>,
+    /// Whether a cache answered.
+    pub cache_hit: Option<bool>,
 }

@@ -1,6 +1,7 @@
 //! The words of routewright and their invariants; no I/O.
 //!
 //! * [`Decision`]: one logged routing decision with its outcome, as every log format produces it.
+//! * [`CascadeLog`]: the events of a cascade of layers, compact.
 //! * [`Log`] and [`Target`]: the columns an estimator needs, borrowed and checked once.
 //! * [`Estimate`] and [`Interval`]: what an estimator says.
 //!
@@ -14,6 +15,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod cascade;
 mod decision;
 mod estimate;
 mod log;
@@ -22,6 +24,7 @@ mod propensity;
 mod seed;
 mod time;
 
+pub use cascade::{BACKEND, CACHE_HIT, CascadeAttempt, CascadeEvent, CascadeLog, GROUP, Name, Names, WAS_RIGHT, event_id, last_part};
 pub use decision::{Decision, LayerAttempt, Scalar};
 pub use estimate::{Estimate, Interval};
 pub use log::{Log, LogError, Target};

@@ -310,6 +310,20 @@ pub(crate) static LAYER_COLUMNS: &[Column<LayerAttempt>] = &[
         "time spent in the layer",
         Access::Number(|row| row.latency_ms, |row, value| row.latency_ms = Some(value)),
     ),
+    column(
+        "backend",
+        Known::Logged,
+        "-",
+        "what served the layer",
+        Access::Text(|row| row.backend.as_deref(), |row, value| row.backend = Some(value)),
+    ),
+    column(
+        "cache_hit",
+        Known::Logged,
+        "-",
+        "whether a cache answered",
+        Access::Flag(|row| row.cache_hit, |row, value| row.cache_hit = Some(value)),
+    ),
 ];
 
 /// The vector of propensities as a JSON object, or nothing where it was not logged.

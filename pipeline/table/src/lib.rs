@@ -2,6 +2,7 @@
 //!
 //! * [`ingest()`]: reads log files of any of the [`FORMATS`], writes `decisions` and `layers`, quarantines what cannot be read.
 //! * [`Decisions`]: the decisions of a project, day by day in order.
+//! * [`read_cascade`] and [`Tail`]: the events of a cascade, from the tables and from the lines that were appended since.
 //! * [`Summary`]: what a log says before anything is trained.
 //!
 //! ```
@@ -21,6 +22,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod cascade;
 mod columns;
 mod decisions;
 mod duplicates;
@@ -42,11 +44,13 @@ mod schema;
 mod source;
 mod spill;
 mod summary;
+mod tail;
 mod write;
 
 #[cfg(test)]
 mod corpus;
 
+pub use cascade::read_cascade;
 pub use decisions::{Decisions, read_layers};
 pub use error::{IngestError, TableError};
 pub use extras::{ExtraKind, known_at_decision};
@@ -61,3 +65,4 @@ pub use report::{Counts, FileReport, IngestReport};
 pub use scan::head;
 pub use schema::{ColumnSchema, schema};
 pub use summary::{ConfusionCell, Correlation, DayCount, LatencyRow, StaticSuccess, SuccessByValue, SuccessCell, SuccessCount, Summary};
+pub use tail::{Appended, Tail};

@@ -14,8 +14,9 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::metadata::KeyValue;
+use parquet::file::metadata::{KeyValue, RowGroupMetaData};
 use parquet::file::properties::WriterProperties;
+use parquet::file::statistics::Statistics;
 use routewright_domain::{Decision, Scalar, Timestamp};
 
 use crate::columns::{Access, Column, DECISION_COLUMNS, Known};
@@ -210,6 +211,22 @@ impl TableReader {
     pub(crate) fn with_columns(self, positions: impl IntoIterator<Item = usize>) -> Self {
         let mask = ProjectionMask::roots(self.builder.parquet_schema(), positions);
         Self { path: self.path, builder: self.builder.with_projection(mask) }
+    }
+
+    /// Row groups that may hold rows from a moment on, by the largest value of a column of times; every group without that statistic.
+    pub(crate) fn row_groups_from(&self, column: &str, from: Timestamp) -> Vec<usize> {
+        let groups = self.builder.metadata().row_groups();
+        let Some(position) = self.builder.schema().index_of(column).ok() else { return (0..groups.len()).collect() };
+        let is_late = |group: &RowGroupMetaData| match group.columns().get(position).and_then(|column| column.statistics()) {
+            Some(Statistics::Int64(values)) => values.max_opt().is_none_or(|max| *max >= from.0),
+            _ => true,
+        };
+        (0..groups.len()).filter(|group| is_late(&groups[*group])).collect()
+    }
+
+    /// Reads only these row groups.
+    pub(crate) fn with_row_groups(self, groups: Vec<usize>) -> Self {
+        Self { path: self.path, builder: self.builder.with_row_groups(groups) }
     }
 
     /// The columns that are no canonical ones.

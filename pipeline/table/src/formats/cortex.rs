@@ -1,6 +1,6 @@
-//! `cortex`: events of a five-layer routing cascade (`performance.jsonl`).
+//! `cortex`: events of a routing cascade of any depth (`performance.jsonl`).
 
-use routewright_domain::LayerAttempt;
+use routewright_domain::{BACKEND, CACHE_HIT, LayerAttempt, Scalar, WAS_RIGHT};
 
 use super::fields::{NOT_NEGATIVE, SHARE, count, flag, further, name, number, object, record, required, text, timestamp, wrong_type};
 use super::{Format, Parsed};
@@ -12,9 +12,6 @@ pub(super) const FORMAT: Format =
 
 /// What `outcome.task_status` may say.
 const STATUSES: &[&str] = &["completed", "failed", "in_progress", "unknown"];
-
-/// Layers that a cascade may have; the schema's upper bound.
-const LARGEST_LAYER: i64 = 5;
 
 fn has_shape(records: &[Json<'_>]) -> bool {
     let looks = |record: &Json<'_>| {
@@ -115,7 +112,13 @@ fn take_outcome(value: &Json<'_>, parsed: &mut Parsed) -> Result<Outcome, Reject
         match key.as_ref() {
             "task_completed" => outcome.completed = flag("outcome.task_completed", value)?,
             "task_status" => outcome.status = take_status(value)?,
-            "was_correct_master" => outcome.correct = flag("outcome.was_correct_master", value)?,
+            "was_correct_master" => {
+                outcome.correct = flag(WAS_RIGHT[0], value)?;
+                // A wrong master that nobody corrected has no right path; that it was wrong is known all the same.
+                if let Some(correct) = outcome.correct {
+                    parsed.decision.extras.insert(WAS_RIGHT[0].to_owned(), Scalar::Bool(correct));
+                }
+            }
             "user_corrected_to" => outcome.corrected_to = name("outcome.user_corrected_to", value)?,
             "quality_score" => parsed.decision.quality_score = number("outcome.quality_score", value, SHARE)?,
             other => further(format!("outcome.{other}"), value, &mut parsed.decision.extras, &mut parsed.ignored),
@@ -162,6 +165,7 @@ fn take_layer(prefix: &str, value: &Json<'_>, ignored: &mut Vec<String>) -> Resu
             "threshold" => layer.threshold = number(&dotted(), value, SHARE)?,
             "selected_master" => layer.selected_path = text(&dotted(), value)?,
             "latency_ms" => layer.latency_ms = number(&dotted(), value, NOT_NEGATIVE)?,
+            "metadata" => take_layer_metadata(value, &mut layer, ignored),
             other => ignored.push(format!("routing_layers.{other}")),
         }
     }
@@ -170,13 +174,22 @@ fn take_layer(prefix: &str, value: &Json<'_>, ignored: &mut Vec<String>) -> Resu
     layer.layer_name = required(&missing("layer_name"), layer_name)?;
     layer.confidence = required(&missing("confidence"), confidence)?;
     let attempted = required(&missing("attempted"), attempted)?;
-    if !(1..=LARGEST_LAYER).contains(&layer.layer_id) {
-        return Err(Rejection::new(
-            Reason::NumberOutOfRange,
-            format!("`{prefix}.layer_id` must be 1 to {LARGEST_LAYER}, found {}", layer.layer_id),
-        ));
+    if layer.layer_id < 1 {
+        return Err(Rejection::new(Reason::NumberOutOfRange, format!("`{prefix}.layer_id` must be 1 or more, found {}", layer.layer_id)));
     }
     Ok(attempted.then_some(layer))
+}
+
+/// What served the layer, and whether a cache answered; the rest belongs to the layer and has no column.
+fn take_layer_metadata(value: &Json<'_>, layer: &mut LayerAttempt, ignored: &mut Vec<String>) {
+    let Json::Object(pairs) = value else { return ignored.push("routing_layers.metadata".to_owned()) };
+    for (key, value) in pairs {
+        match (key.as_ref(), value) {
+            (key, Json::Text(text)) if BACKEND.contains(&key) => layer.backend = Some(text.clone().into_owned()),
+            (key, Json::Bool(hit)) if CACHE_HIT.contains(&key) => layer.cache_hit = Some(*hit),
+            (other, _) => ignored.push(format!("routing_layers.metadata.{other}")),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -202,6 +215,30 @@ mod tests {
         let layers: Vec<(i64, &str, Option<bool>)> =
             parsed.layers.iter().map(|layer| (layer.layer_id, layer.layer_name.as_str(), layer.success)).collect();
         assert_eq!(layers, [(1, "keyword", Some(false)), (2, "semantic", Some(true))]);
+    }
+
+    #[test]
+    fn a_layer_says_what_served_it() {
+        let served = samples::CORTEX.replace("\"metadata\":{}", r#""metadata":{"backend":"QDRANT","cache_hit":true,"k":[1]}"#);
+        let parsed = parse_text(&served).unwrap();
+        assert_eq!((parsed.layers[0].backend.as_deref(), parsed.layers[0].cache_hit), (Some("QDRANT"), Some(true)));
+        assert_eq!((parsed.layers[1].backend.as_deref(), parsed.layers[1].cache_hit), (None, None));
+        assert_eq!(parsed.ignored, ["routing_layers.metadata.k"]);
+    }
+
+    #[test]
+    fn a_cascade_may_be_deeper_than_the_seeds() {
+        let deep = samples::CORTEX.replace("\"layer_id\":2", "\"layer_id\":17");
+        assert_eq!(parse_text(&deep).unwrap().layers[1].layer_id, 17);
+        let none = samples::CORTEX.replace("\"layer_id\":2", "\"layer_id\":0");
+        assert_eq!(parse_text(&none).unwrap_err().reason, Reason::NumberOutOfRange);
+    }
+
+    #[test]
+    fn a_wrong_master_that_nobody_corrected_is_known_to_be_wrong() {
+        let wrong = samples::CORTEX.replace("\"was_correct_master\":true", "\"was_correct_master\":false");
+        let decision = parse_text(&wrong).unwrap().decision;
+        assert_eq!((decision.optimal_path, decision.extras.get(WAS_RIGHT[0])), (None, Some(&Scalar::Bool(false))));
     }
 
     #[test]
