@@ -30,7 +30,7 @@ pub(crate) struct Ingest;
 impl Stage for Ingest {
     const NAME: &'static str = "ingest";
     const SUMMARY: &'static str = "reads the logs into the tables of decisions and layers; what cannot be read goes to quarantine";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     type Params = IngestParams;
     type Inputs = ();
     type Outputs = (DecisionTable, Layers, Quarantine, RowAccount);
@@ -53,7 +53,7 @@ impl Stage for Ingest {
     fn run(params: &IngestParams, (): (), context: &Context<'_>) -> Result<Self::Outputs, StageError> {
         let places = IngestPlaces {
             decisions: context.scratch().join("decisions"),
-            layers: context.scratch().join("layers.parquet"),
+            layers: context.scratch().join("layers"),
             quarantine: context.scratch().join("quarantine"),
         };
         let settings = IngestSettings {

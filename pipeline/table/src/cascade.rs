@@ -10,7 +10,7 @@ use routewright_domain::{
     BACKEND, CACHE_HIT, CascadeAttempt, CascadeEvent, CascadeLog, GROUP, Name, Names, Timestamp, WAS_RIGHT, event_id, last_part,
 };
 
-use crate::decisions::{Decisions, day_name};
+use crate::decisions::{Decisions, day_name, table_files};
 use crate::error::TableError;
 use crate::parquet_file::TableReader;
 
@@ -19,7 +19,7 @@ const GROUPS: usize = 4;
 
 /// The events from a moment on, with their layers; every event without one.
 ///
-/// `decisions`: the folder of decisions; `layers`: the file of layers, which may be absent.
+/// `decisions`: the folder of decisions; `layers`: the folder of layers (or one file), which may be absent.
 ///
 /// # Errors
 /// [`TableError`] for a file that cannot be read.
@@ -94,8 +94,12 @@ fn read_attempts(path: &Path, from: Timestamp) -> Result<Vec<Part<AttemptRow>>, 
     if !path.exists() {
         return Ok(Vec::new());
     }
-    let groups = TableReader::open(path)?.row_groups_from("timestamp", from);
-    groups.par_chunks(GROUPS).map(|groups| read_attempt_groups(path, groups.to_vec(), from)).collect()
+    let mut tasks = Vec::new();
+    for file in table_files(path)? {
+        let groups = TableReader::open(&file)?.row_groups_from("timestamp", from);
+        tasks.extend(groups.chunks(GROUPS).map(|groups| (file.clone(), groups.to_vec())));
+    }
+    tasks.into_par_iter().map(|(file, groups)| read_attempt_groups(&file, groups, from)).collect()
 }
 
 fn read_attempt_groups(path: &Path, groups: Vec<usize>, from: Timestamp) -> Result<Part<AttemptRow>, TableError> {
@@ -315,7 +319,7 @@ mod tests {
         std::fs::write(&log, text).unwrap();
         let places = IngestPlaces {
             decisions: folder.path().join("decisions"),
-            layers: folder.path().join("layers.parquet"),
+            layers: folder.path().join("layers"),
             quarantine: folder.path().join("quarantine"),
         };
         ingest(std::slice::from_ref(&log), &IngestSettings::default(), &places, &|_, _| {}).unwrap();

@@ -17,7 +17,7 @@ struct Run {
 
 impl Run {
     fn places(folder: &Path) -> IngestPlaces {
-        IngestPlaces { decisions: folder.join("decisions"), layers: folder.join("layers.parquet"), quarantine: folder.join("quarantine") }
+        IngestPlaces { decisions: folder.join("decisions"), layers: folder.join("layers"), quarantine: folder.join("quarantine") }
     }
 
     fn of_files(files: &[(&str, &[u8])], settings: &IngestSettings) -> Self {
@@ -388,7 +388,7 @@ fn a_forced_format_reads_what_sniffing_would_not() {
 #[test]
 fn a_full_record_survives_parquet() {
     let run = Run::of(samples::E009.as_bytes());
-    let expected = (format_named("e009").unwrap().parse)(&json::Json::parse(samples::E009).unwrap()).unwrap().decision;
+    let expected = samples::decision(format_named("e009").unwrap(), samples::E009).unwrap();
     assert_eq!(run.decisions(), [expected]);
     let decisions = Decisions::open(&run.folder.path().join("decisions")).unwrap();
     assert_eq!(decisions.extras().get("query_features.keywords"), Some(&ExtraKind::List));
@@ -401,7 +401,7 @@ fn layers_belong_to_the_kept_events() {
     let running = done.replace("\"task_status\":\"completed\"", "\"task_status\":\"in_progress\"");
     let run = Run::of(format!("{running}\n{done}\n{done}\n").as_bytes());
     assert_eq!((run.report.totals.kept, run.report.totals.duplicate, run.report.n_layers), (1, 2, 2));
-    let layers = read_layers(&run.folder.path().join("layers.parquet")).unwrap();
+    let layers = read_layers(&run.folder.path().join("layers")).unwrap();
     assert_eq!(layers.iter().map(|layer| layer.layer_name.as_str()).collect::<Vec<_>>(), ["keyword", "semantic"]);
 }
 
@@ -472,7 +472,7 @@ fn threads_and_memory_do_not_change_a_byte() {
             report
         });
         let mut files = contents(&out);
-        files.retain(|path, _| path.starts_with("decisions") || path.ends_with("layers.parquet"));
+        files.retain(|path, _| path.starts_with("decisions") || path.starts_with("layers"));
         assert!(files.keys().all(|path| path.extension().is_some_and(|extension| extension == "parquet")), "{:?}", files.keys());
         results.push((report, files));
     }

@@ -103,12 +103,29 @@ impl Decisions {
         let files = self.days.get(day).map_or(&[][..], Vec::as_slice);
         let mut decisions = Vec::new();
         for path in files {
-            read_decisions(path, &mut decisions)?;
+            self.read_file(path, &mut decisions)?;
         }
         if files.len() > 1 {
             decisions.sort_by(|a, b| (a.timestamp, &a.trace_id).cmp(&(b.timestamp, &b.trace_id)));
         }
         Ok(decisions)
+    }
+
+    /// Appends the decisions of one file.
+    fn read_file(&self, path: &Path, decisions: &mut Vec<Decision>) -> Result<(), TableError> {
+        for batch in TableReader::open(path)?.batches()? {
+            let batch = batch?;
+            let start = decisions.len();
+            decisions.resize_with(start + batch.num_rows(), Decision::default);
+            take_columns(DECISION_COLUMNS, &batch, &mut decisions[start..], path)?;
+            take_extras(&batch, &self.extras, &mut decisions[start..], path)?;
+            for decision in &mut decisions[start..] {
+                if decision.query_id.is_empty() {
+                    decision.query_id.clone_from(&decision.trace_id);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// All decisions, one item per day, in the order (timestamp, `trace_id`).
@@ -117,36 +134,34 @@ impl Decisions {
     }
 }
 
-/// The layers of a `layers.parquet`, in the order (timestamp, `trace_id`, position in the cascade).
+/// The layers of a folder of days, or of one Parquet file as versions before 0.2 wrote, in the order (timestamp, `trace_id`, position in
+/// the cascade).
 ///
 /// # Errors
 /// [`TableError`] for a file that cannot be read.
-pub fn read_layers(path: &Path) -> Result<Vec<LayerAttempt>, TableError> {
+pub fn read_layers(place: &Path) -> Result<Vec<LayerAttempt>, TableError> {
     let mut layers = Vec::new();
-    for batch in TableReader::open(path)?.batches()? {
-        let batch = batch?;
-        let start = layers.len();
-        layers.resize_with(start + batch.num_rows(), LayerAttempt::default);
-        take_columns(LAYER_COLUMNS, &batch, &mut layers[start..], path)?;
+    for path in table_files(place)? {
+        for batch in TableReader::open(&path)?.batches()? {
+            let batch = batch?;
+            let start = layers.len();
+            layers.resize_with(start + batch.num_rows(), LayerAttempt::default);
+            take_columns(LAYER_COLUMNS, &batch, &mut layers[start..], &path)?;
+        }
     }
     Ok(layers)
 }
 
-/// Appends the decisions of one file.
-fn read_decisions(path: &Path, decisions: &mut Vec<Decision>) -> Result<(), TableError> {
-    for batch in TableReader::open(path)?.batches()? {
-        let batch = batch?;
-        let start = decisions.len();
-        decisions.resize_with(start + batch.num_rows(), Decision::default);
-        take_columns(DECISION_COLUMNS, &batch, &mut decisions[start..], path)?;
-        take_extras(&batch, &mut decisions[start..], path)?;
-        for decision in &mut decisions[start..] {
-            if decision.query_id.is_empty() {
-                decision.query_id.clone_from(&decision.trace_id);
-            }
-        }
+/// The Parquet files of a table, in the order of their days: the table itself, or those of a folder of days.
+pub(crate) fn table_files(table: &Path) -> Result<Vec<PathBuf>, TableError> {
+    if !table.is_dir() {
+        return Ok(vec![table.to_owned()]);
     }
-    Ok(())
+    let mut files = Vec::new();
+    for day in entries(table)?.into_iter().filter(|path| file_name(path).starts_with("day=")) {
+        files.extend(entries(&day)?.into_iter().filter(|path| is_table(path)));
+    }
+    Ok(files)
 }
 
 /// Paths of a file whose footer does not list them.

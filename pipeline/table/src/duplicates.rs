@@ -7,9 +7,12 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::hash::{BuildHasherDefault, DefaultHasher, Hasher};
+use std::hash::BuildHasherDefault;
+
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::rows::{RowShape, trace_id};
+use crate::unhashed::Unhashed;
 
 /// What is remembered of the row that is kept for an id: 40 bytes, so that a hundred million rows are possible on one machine.
 #[derive(Clone, Copy, Debug)]
@@ -49,24 +52,6 @@ pub(crate) enum Verdict {
     Conflict,
 }
 
-/// Digests are hashes already.
-#[derive(Default)]
-struct Unhashed(u64);
-
-impl Hasher for Unhashed {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        self.0 = value;
-    }
-}
-
 /// The kept row of every id.
 #[derive(Default)]
 pub(crate) struct Duplicates(HashMap<u64, Known, BuildHasherDefault<Unhashed>>);
@@ -75,21 +60,14 @@ pub(crate) struct Duplicates(HashMap<u64, Known, BuildHasherDefault<Unhashed>>);
 pub(crate) fn candidate(bytes: &[u8], shape: RowShape, timestamp: i64, completed: bool) -> Candidate {
     let (decision, outcome) = bytes.split_at(shape.outcome_at.min(bytes.len()));
     let known = Known {
-        decision: digest(decision),
-        outcome: digest(outcome),
+        decision: xxh3_64(decision),
+        outcome: xxh3_64(outcome),
         timestamp,
         sequence: 0,
         outcome_fields: shape.outcome_fields,
         completed,
     };
-    Candidate { id: digest(trace_id(bytes)), known }
-}
-
-/// A digest that needs to be the same only within one run.
-fn digest(bytes: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(bytes);
-    hasher.finish()
+    Candidate { id: xxh3_64(trace_id(bytes)), known }
 }
 
 impl Duplicates {
@@ -136,30 +114,31 @@ fn compare(kept: &Known, next: &Known) -> Verdict {
 
 #[cfg(test)]
 mod tests {
-    use routewright_domain::{Decision, Timestamp};
+    use routewright_domain::Timestamp;
 
     use super::*;
+    use crate::draft::Draft;
     use crate::rows::encode;
 
-    fn decision(timestamp: i64, success: Option<bool>, latency_ms: Option<f64>) -> Decision {
-        Decision {
+    fn decision(timestamp: i64, success: Option<bool>, latency_ms: Option<f64>) -> Draft<'static> {
+        Draft {
             trace_id: "t".into(),
             query: "q".into(),
             path: "A".into(),
             timestamp: Timestamp(timestamp),
             success,
             latency_ms,
-            ..Decision::default()
+            ..Draft::default()
         }
     }
 
-    fn judge_all(rows: &[Decision]) -> Vec<Verdict> {
+    fn judge_all(rows: &[Draft<'_>]) -> Vec<Verdict> {
         let mut duplicates = Duplicates::default();
         (0..)
             .zip(rows)
             .map(|(sequence, row)| {
                 let mut bytes = Vec::new();
-                let shape = encode(row, &[], &mut bytes);
+                let shape = encode(row, &mut bytes);
                 duplicates.judge(candidate(&bytes, shape, row.timestamp.0, row.success.is_some()), sequence)
             })
             .collect()
@@ -194,6 +173,6 @@ mod tests {
         let row = decision(1, Some(true), Some(5.0));
         assert_eq!(judge_all(&[row.clone(), row.clone()])[1], Verdict::Duplicate);
         assert_eq!(judge_all(&[row.clone(), decision(1, Some(false), Some(5.0))])[1], Verdict::Conflict);
-        assert_eq!(judge_all(&[row.clone(), Decision { path: "B".into(), ..row }])[1], Verdict::Conflict);
+        assert_eq!(judge_all(&[row.clone(), Draft { path: "B".into(), ..row }])[1], Verdict::Conflict);
     }
 }

@@ -1,9 +1,15 @@
 //! The log's further scalars: one column per dotted key, with the type that fits all rows.
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasherDefault;
 
 use routewright_domain::Scalar;
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::error::IngestError;
+use crate::unhashed::Unhashed;
 
 /// Type of a further scalar's column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -29,77 +35,111 @@ pub fn known_at_decision(key: &str) -> bool {
     !OUTCOMES.iter().any(|prefix| key.starts_with(prefix))
 }
 
-/// Which types each key was seen with, in how many rows.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct ExtraKinds(BTreeMap<String, [u64; 4]>);
+/// What is known of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct KeyEntry {
+    /// The dotted key.
+    pub(crate) name: Box<str>,
+    known_at_decision: bool,
+    /// Rows per kind.
+    pub(crate) kinds: [u64; 4],
+    /// Values that have no column.
+    pub(crate) ignored: u64,
+}
 
-impl ExtraKinds {
-    /// Counts the scalars of one row.
-    pub(crate) fn count(&mut self, extras: &BTreeMap<String, Scalar>) {
-        for (key, value) in extras {
-            let slot = kind_of(value) as usize;
-            match self.0.get_mut(key) {
-                Some(counts) => counts[slot] += 1,
-                None => {
-                    let mut counts = [0; 4];
-                    counts[slot] = 1;
-                    self.0.insert(key.clone(), counts);
-                }
+/// Every key of some rows by its digest, which stands for it in rows.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Keys {
+    entries: HashMap<u64, KeyEntry, BuildHasherDefault<Unhashed>>,
+    /// Two keys with one digest.
+    clash: Option<(Box<str>, Box<str>)>,
+}
+
+impl Keys {
+    /// The digest of a key, which is remembered. [`Self::merge`] tells of two keys with one digest.
+    pub(crate) fn digest(&mut self, name: &str) -> u64 {
+        let digest = xxh3_64(name.as_bytes());
+        match self.entries.entry(digest) {
+            Entry::Occupied(slot) if *slot.get().name == *name => {}
+            Entry::Occupied(slot) => self.clash = Some((slot.get().name.clone(), name.into())),
+            Entry::Vacant(slot) => {
+                let known_at_decision = known_at_decision(name);
+                slot.insert(KeyEntry { name: name.into(), known_at_decision, kinds: [0; 4], ignored: 0 });
             }
         }
+        digest
+    }
+
+    pub(crate) fn count(&mut self, key: u64, kind: u8) {
+        if let Some(count) = self.entries.get_mut(&key).and_then(|entry| entry.kinds.get_mut(usize::from(kind))) {
+            *count += 1;
+        }
+    }
+
+    pub(crate) fn count_ignored(&mut self, key: u64) {
+        if let Some(entry) = self.entries.get_mut(&key) {
+            entry.ignored += 1;
+        }
+    }
+
+    pub(crate) fn known_at_decision(&self, key: u64) -> bool {
+        self.entries.get(&key).is_some_and(|entry| entry.known_at_decision)
+    }
+
+    /// The key of a digest.
+    pub(crate) fn name(&self, key: u64) -> Option<&str> {
+        self.entries.get(&key).map(|entry| entry.name.as_ref())
     }
 
     /// Adds the counts of other rows.
-    pub(crate) fn merge(&mut self, other: Self) {
-        for (key, counts) in other.0 {
-            let sums = self.0.entry(key).or_default();
-            sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+    ///
+    /// # Errors
+    /// Two keys with one digest, which a log cannot have by accident.
+    pub(crate) fn merge(&mut self, other: Self) -> Result<(), IngestError> {
+        self.clash = self.clash.take().or(other.clash);
+        for (digest, theirs) in other.entries {
+            match self.entries.entry(digest) {
+                Entry::Vacant(slot) => drop(slot.insert(theirs)),
+                Entry::Occupied(mut slot) if slot.get().name == theirs.name => {
+                    let ours = slot.get_mut();
+                    ours.kinds.iter_mut().zip(theirs.kinds).for_each(|(sum, count)| *sum += count);
+                    ours.ignored += theirs.ignored;
+                }
+                Entry::Occupied(slot) => self.clash = Some((slot.get().name.clone(), theirs.name)),
+            }
+        }
+        match &self.clash {
+            None => Ok(()),
+            Some((one, other)) => Err(IngestError::RowsDoNotAddUp { detail: format!("the keys `{one}` and `{other}` have one digest") }),
         }
     }
 
-    /// The column of every key, by name: the one type that was seen, or text where rows disagree.
-    pub(crate) fn columns(&self) -> impl Iterator<Item = (&str, ExtraKind)> {
-        self.0.iter().map(|(key, counts)| (key.as_str(), column_kind(counts)))
-    }
-
-    /// Rows per type of every key, by name.
-    pub(crate) fn counts(&self) -> impl Iterator<Item = (&str, [u64; 4])> {
-        self.0.iter().map(|(key, counts)| (key.as_str(), *counts))
+    /// All keys that rows have or would have, by name, with their digests.
+    pub(crate) fn by_name(&self) -> BTreeMap<&str, (u64, &KeyEntry)> {
+        self.entries.iter().map(|(digest, entry)| (entry.name.as_ref(), (*digest, entry))).collect()
     }
 }
 
 /// Every kind, in the order of the enum.
 pub(crate) const KINDS: [ExtraKind; 4] = [ExtraKind::Bool, ExtraKind::Number, ExtraKind::Text, ExtraKind::List];
 
+/// The kind that a byte of a row stands for.
+pub(crate) fn kind_of(byte: u8) -> ExtraKind {
+    KINDS.get(usize::from(byte)).copied().unwrap_or(ExtraKind::List)
+}
+
 /// The kinds that were seen.
 pub(crate) fn kinds_seen(counts: &[u64; 4]) -> impl Iterator<Item = ExtraKind> {
     KINDS.into_iter().zip(counts).filter(|(_, count)| **count > 0).map(|(kind, _)| kind)
 }
 
-fn column_kind(counts: &[u64; 4]) -> ExtraKind {
-    let mut seen = kinds_seen(counts);
-    match (seen.next(), seen.next()) {
-        (Some(kind), None) => kind,
-        _ => ExtraKind::Text,
-    }
-}
-
-pub(crate) fn kind_of(value: &Scalar) -> ExtraKind {
-    match value {
-        Scalar::Bool(_) => ExtraKind::Bool,
-        Scalar::Number(_) => ExtraKind::Number,
-        Scalar::Text(_) => ExtraKind::Text,
-        Scalar::List(_) => ExtraKind::List,
-    }
-}
-
 /// A value in a text column: text as it is, anything else as JSON.
-pub(crate) fn as_text(value: &Scalar) -> String {
+pub(crate) fn as_text(value: Scalar) -> String {
     match value {
         Scalar::Bool(value) => value.to_string(),
         Scalar::Number(value) => value.to_string(),
-        Scalar::Text(text) => text.clone(),
-        Scalar::List(texts) => serde_json::to_string(texts).unwrap_or_default(),
+        Scalar::Text(text) => text,
+        Scalar::List(texts) => serde_json::to_string(&texts).unwrap_or_default(),
     }
 }
 
@@ -108,12 +148,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_with_two_types_becomes_text() {
-        let mut kinds = ExtraKinds::default();
-        kinds.count(&BTreeMap::from([("context.load".to_owned(), Scalar::Number(0.5))]));
-        assert_eq!(kinds.columns().collect::<Vec<_>>(), [("context.load", ExtraKind::Number)]);
-        kinds.count(&BTreeMap::from([("context.load".to_owned(), Scalar::Text("high".into()))]));
-        assert_eq!(kinds.columns().collect::<Vec<_>>(), [("context.load", ExtraKind::Text)]);
+    fn a_digest_stands_for_one_key() {
+        let (mut ours, mut theirs) = (Keys::default(), Keys::default());
+        let key = ours.digest("context.load");
+        ours.count(key, ExtraKind::Number as u8);
+        theirs.digest("context.load");
+        theirs.count(key, ExtraKind::Text as u8);
+        ours.merge(theirs).unwrap();
+        assert_eq!(ours.by_name()["context.load"].1.kinds, [0, 1, 1, 0]);
+        let entry = KeyEntry { name: "x".into(), known_at_decision: true, kinds: [0; 4], ignored: 0 };
+        let forged = Keys { entries: HashMap::from_iter([(key, entry)]), clash: None };
+        assert_eq!(ours.merge(forged).unwrap_err().to_string(), "rows do not add up: the keys `context.load` and `x` have one digest");
     }
 
     #[test]

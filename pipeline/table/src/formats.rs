@@ -6,21 +6,9 @@ mod fields;
 mod matrix;
 mod router_metrics;
 
-use routewright_domain::{Decision, LayerAttempt};
-
+use crate::draft::Draft;
 use crate::json::Json;
 use crate::reason::Rejection;
-
-/// What one record gives.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Parsed {
-    /// The decision.
-    pub(crate) decision: Decision,
-    /// The layers that were attempted for it, where the format logs a cascade.
-    pub(crate) layers: Vec<LayerAttempt>,
-    /// Dotted keys whose values are no scalar and no list of texts, and so have no column.
-    pub(crate) ignored: Vec<String>,
-}
 
 /// A log format.
 pub struct Format {
@@ -30,8 +18,8 @@ pub struct Format {
     pub summary: &'static str,
     /// Whether the first records of a file, all of one shape, are of this format.
     pub(crate) sniff: fn(&[Json<'_>]) -> bool,
-    /// Makes a decision of a record.
-    pub(crate) parse: fn(&Json<'_>) -> Result<Parsed, Rejection>,
+    /// Reads a record into an empty draft of its decision.
+    pub(crate) parse: for<'a> fn(&Json<'a>, &mut Draft<'a>) -> Result<(), Rejection>,
 }
 
 /// Every format.
@@ -56,6 +44,26 @@ pub(crate) fn sniff(records: &[Json<'_>]) -> Option<&'static Format> {
 #[cfg(test)]
 pub(crate) mod samples {
     //! One record of every format.
+
+    use routewright_domain::{Decision, LayerAttempt};
+
+    use super::Format;
+    use crate::draft::Draft;
+    use crate::json::Json;
+    use crate::reason::Rejection;
+
+    /// What a format makes of a record, by way of its row.
+    pub(crate) fn parsed(format: &Format, text: &str) -> Result<(Decision, Vec<LayerAttempt>), Rejection> {
+        let json = Json::parse(text)?;
+        let mut draft = Draft::default();
+        (format.parse)(&json, &mut draft)?;
+        Ok(draft.into_parts())
+    }
+
+    /// The decision that a format makes of a record.
+    pub(crate) fn decision(format: &Format, text: &str) -> Result<Decision, Rejection> {
+        parsed(format, text).map(|(decision, _)| decision)
+    }
 
     /// An e009 record with every key.
     pub(crate) const E009: &str = r#"{"trace_id":"t-1","timestamp":"2026-01-05T10:00:00.5+02:00","query":"what is the cpu usage?","query_id":"q-1","session_id":"s","user_id":"u",
@@ -131,7 +139,7 @@ mod tests {
         for (name, text) in
             [("e009", samples::CORTEX), ("cortex", samples::E009), ("router-metrics", samples::E009), ("matrix", samples::ROUTER_METRICS)]
         {
-            assert!((format_named(name).unwrap().parse)(&parse(text)).is_err(), "{name}");
+            assert!((format_named(name).unwrap().parse)(&parse(text), &mut Draft::default()).is_err(), "{name}");
         }
     }
 }

@@ -1,18 +1,19 @@
 //! Log files in, canonical tables out: reads, judges, keeps or quarantines every record, and accounts for each.
 
-use std::collections::BTreeMap;
+use std::collections::HashSet;
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use routewright_domain::Timestamp;
 
+use crate::draft::{Draft, Extras};
 use crate::duplicates::{Candidate, Duplicates, Verdict, candidate};
 use crate::error::{IngestError, TableError};
-use crate::extras::{ExtraKinds, KINDS, kinds_seen};
+use crate::extras::{ExtraKind, KINDS, Keys, kinds_seen};
 use crate::formats::{FORMATS, Format, format_named, sniff};
 use crate::json::Json;
-use crate::parquet_file::ExtraColumn;
 use crate::quarantine::Quarantine;
 use crate::reason::{Reason, Rejection};
 use crate::records::{Batch, Record, RecordLimits, RecordReader};
@@ -20,7 +21,7 @@ use crate::report::{Counts, FileReport, IngestReport};
 use crate::rows::encode;
 use crate::source::{find, open};
 use crate::spill::Spill;
-use crate::write::{Kept, write_tables};
+use crate::write::{Kept, Writing};
 
 /// How to ingest.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,7 +58,7 @@ impl Default for IngestSettings {
 pub struct IngestPlaces {
     /// Folder of decisions, one sub-folder per day.
     pub decisions: PathBuf,
-    /// File of layers.
+    /// Folder of layers, one sub-folder per day that has any.
     pub layers: PathBuf,
     /// Folder of rejected records, one file per format.
     pub quarantine: PathBuf,
@@ -88,7 +89,7 @@ pub fn ingest(
             sources: sources.iter().map(|source| format!("`{}`", source.display())).collect::<Vec<_>>().join(", "),
         });
     }
-    for folder in [Some(places.decisions.as_path()), Some(places.quarantine.as_path()), places.layers.parent()].into_iter().flatten() {
+    for folder in [&places.decisions, &places.quarantine] {
         fs::create_dir_all(folder).map_err(|error| TableError::write(folder, error))?;
     }
     let total_bytes = inputs.files.iter().map(|file| fs::metadata(file).map_or(0, |metadata| metadata.len())).sum();
@@ -112,17 +113,15 @@ fn unknown_format(name: &str) -> IngestError {
 const SNIFFED: usize = 64;
 
 /// Records that one task parses.
-const PIECE: usize = 128;
+const PIECE: usize = 256;
 
 /// A record that can become a decision, encoded.
 struct ParsedRow {
     /// Its bytes in [`Piece::rows`].
-    start: usize,
-    end: usize,
+    range: Range<usize>,
     timestamp: Timestamp,
     candidate: Candidate,
     completed: bool,
-    has_layers: bool,
 }
 
 /// What one task made of its records.
@@ -130,8 +129,7 @@ struct ParsedRow {
 struct Piece {
     rows: Vec<u8>,
     outcomes: Vec<Result<ParsedRow, Rejection>>,
-    kinds: ExtraKinds,
-    ignored: BTreeMap<String, u64>,
+    keys: Keys,
 }
 
 /// An ingest under way.
@@ -143,10 +141,8 @@ struct Ingest<'s> {
     spill: Spill,
     kept: Kept,
     files: Vec<FileReport>,
-    kinds: ExtraKinds,
-    ignored: BTreeMap<String, u64>,
+    keys: Keys,
     bytes_done: u64,
-    has_layers: bool,
 }
 
 impl<'s> Ingest<'s> {
@@ -159,10 +155,8 @@ impl<'s> Ingest<'s> {
             spill: Spill::new(settings.memory_bytes),
             kept: Kept::default(),
             files: Vec::new(),
-            kinds: ExtraKinds::default(),
-            ignored: BTreeMap::new(),
+            keys: Keys::default(),
             bytes_done: 0,
-            has_layers: false,
         }
     }
 
@@ -211,14 +205,13 @@ impl<'s> Ingest<'s> {
     fn merge(&mut self, batch: &Batch, pieces: Vec<Piece>, format: Option<&Format>) -> Result<(), IngestError> {
         let mut records = batch.records.iter();
         for piece in pieces {
-            self.kinds.merge(piece.kinds);
-            for (key, count) in piece.ignored {
-                *self.ignored.entry(key).or_default() += count;
-            }
+            self.keys.merge(piece.keys)?;
+            let folder = &self.places.decisions;
+            self.spill.begin_piece(piece.rows, folder).map_err(|error| TableError::write(folder, error))?;
             for (outcome, record) in piece.outcomes.into_iter().zip(&mut records) {
                 self.count(|counts| counts.read += 1);
                 match outcome {
-                    Ok(row) => self.keep(&row, &piece.rows[row.start..row.end], record, batch, format)?,
+                    Ok(row) => self.keep(&row, record, batch, format)?,
                     Err(rejection) => self.reject(record, &rejection, &batch.bytes[record.range.clone()], format)?,
                 }
             }
@@ -227,7 +220,7 @@ impl<'s> Ingest<'s> {
     }
 
     /// Keeps a row unless another with its id is better.
-    fn keep(&mut self, row: &ParsedRow, bytes: &[u8], record: &Record, batch: &Batch, format: Option<&Format>) -> Result<(), IngestError> {
+    fn keep(&mut self, row: &ParsedRow, record: &Record, batch: &Batch, format: Option<&Format>) -> Result<(), IngestError> {
         let sequence = self.kept.n_sequences();
         match self.duplicates.judge(row.candidate, sequence) {
             Verdict::Duplicate => {
@@ -250,13 +243,12 @@ impl<'s> Ingest<'s> {
             Verdict::New => {}
         }
         self.kept.add_row();
-        self.has_layers |= row.has_layers;
         self.count(|counts| {
             counts.kept += 1;
             counts.pending += u64::from(!row.completed);
         });
-        let folder = &self.places.decisions;
-        self.spill.push(row.timestamp, sequence, bytes, folder).map_err(|error| TableError::write(folder, error).into())
+        self.spill.push(row.timestamp, sequence, row.range.clone());
+        Ok(())
     }
 
     fn reject(&mut self, record: &Record, rejection: &Rejection, raw: &[u8], format: Option<&Format>) -> Result<(), IngestError> {
@@ -275,7 +267,7 @@ impl<'s> Ingest<'s> {
 
     /// Judges the whole, and writes the tables.
     fn finish(mut self, skipped: Vec<String>) -> Result<IngestReport, IngestError> {
-        let mut report = IngestReport { files: self.files, skipped, ignored_keys: self.ignored, ..IngestReport::default() };
+        let mut report = IngestReport { files: self.files, skipped, ..IngestReport::default() };
         report.files.iter().for_each(|file| report.totals.add(&file.counts));
         let totals = &report.totals;
         if totals.read == 0 {
@@ -284,7 +276,7 @@ impl<'s> Ingest<'s> {
         if let Some(file) = report.files.iter().find(|file| !file.counts.adds_up()) {
             return Err(IngestError::RowsDoNotAddUp { detail: format!("`{}`: {:?}", file.path, file.counts) });
         }
-        let extras = extra_columns(&self.kinds, self.settings.max_extras, &mut report);
+        let left_out = report_keys(&self.keys, self.settings.max_extras, &mut report);
         let totals = &report.totals;
         if totals.n_quarantined() as f64 > self.settings.max_rejected * totals.read as f64 {
             return Err(IngestError::TooManyRejected {
@@ -297,8 +289,16 @@ impl<'s> Ingest<'s> {
         }
         self.spill.finish();
         let digests: Vec<&str> = report.files.iter().map(|file| file.sha256.as_str()).collect();
-        let written =
-            write_tables(&self.spill, &self.kept, &extras, &digests, self.has_layers, self.places, &self.settings.product_version)?;
+        let writing = Writing {
+            spill: &self.spill,
+            kept: &self.kept,
+            keys: &self.keys,
+            left_out: &left_out,
+            digests: &digests,
+            places: self.places,
+            product_version: &self.settings.product_version,
+        };
+        let written = writing.write()?;
         if (written.n_rows(), written.n_pending) != (totals.kept, totals.pending) {
             let detail = format!(
                 "{} decisions ({} pending) were kept, {} ({}) written",
@@ -316,20 +316,31 @@ impl<'s> Ingest<'s> {
     }
 }
 
-/// The columns of further scalars; what rows disagree about, and what is past the limit, goes into the report.
-fn extra_columns(kinds: &ExtraKinds, max_extras: usize, report: &mut IngestReport) -> Vec<ExtraColumn> {
-    for (key, counts) in kinds.counts() {
-        if kinds_seen(&counts).count() > 1 {
-            let seen = KINDS.into_iter().zip(counts).filter(|(_, count)| *count > 0).collect();
-            report.type_conflicts.insert(key.to_owned(), seen);
+/// Reports the further scalars: their kinds, what rows disagree about, what has no column. Gives the digests of keys past the limit.
+fn report_keys(keys: &Keys, max_extras: usize, report: &mut IngestReport) -> HashSet<u64> {
+    let mut left_out = HashSet::new();
+    let mut n_columns = 0;
+    for (name, (digest, entry)) in keys.by_name() {
+        let mut n_ignored = entry.ignored;
+        let seen: Vec<ExtraKind> = kinds_seen(&entry.kinds).collect();
+        if seen.len() > 1 {
+            let counts = KINDS.into_iter().zip(entry.kinds).filter(|(_, count)| *count > 0).collect();
+            report.type_conflicts.insert(name.to_owned(), counts);
+        }
+        if let Some(kind) = seen.first() {
+            n_columns += 1;
+            if n_columns > max_extras {
+                left_out.insert(digest);
+                n_ignored += entry.kinds.iter().sum::<u64>();
+            } else {
+                report.extras.insert(name.to_owned(), if seen.len() > 1 { ExtraKind::Text } else { *kind });
+            }
+        }
+        if n_ignored > 0 {
+            report.ignored_keys.insert(name.to_owned(), n_ignored);
         }
     }
-    for (key, counts) in kinds.counts().skip(max_extras) {
-        *report.ignored_keys.entry(key.to_owned()).or_default() += counts.iter().sum::<u64>();
-    }
-    let columns: Vec<ExtraColumn> = kinds.columns().take(max_extras).map(|(key, kind)| ExtraColumn { key: key.to_owned(), kind }).collect();
-    report.extras = columns.iter().map(|column| (column.key.clone(), column.kind)).collect();
-    columns
+    left_out
 }
 
 /// The format that the first records of a batch show.
@@ -350,15 +361,22 @@ fn parse_batch(batch: &Batch, format: Option<&'static Format>) -> Vec<Piece> {
 }
 
 fn parse_piece(records: &[Record], bytes: &[u8], format: Option<&'static Format>) -> Piece {
-    let mut piece = Piece::default();
-    for record in records {
-        let outcome = parse_record(record, &bytes[record.range.clone()], format, &mut piece);
-        piece.outcomes.push(outcome);
-    }
-    piece
+    let mut extras = Extras::default();
+    let mut rows = Vec::with_capacity(records.iter().map(|record| record.range.len()).sum::<usize>() / 2);
+    let parse = |record: &Record| parse_record(record, &bytes[record.range.clone()], format, &mut extras, &mut rows);
+    let outcomes = records.iter().map(parse).collect();
+    rows.shrink_to_fit();
+    Piece { rows, outcomes, keys: extras.keys }
 }
 
-fn parse_record(record: &Record, bytes: &[u8], format: Option<&Format>, piece: &mut Piece) -> Result<ParsedRow, Rejection> {
+/// Appends the row of a record; `extras`: memory and keys for its further scalars.
+fn parse_record(
+    record: &Record,
+    bytes: &[u8],
+    format: Option<&Format>,
+    extras: &mut Extras,
+    rows: &mut Vec<u8>,
+) -> Result<ParsedRow, Rejection> {
     if let Some(reason) = record.fault {
         return Err(fault(reason, bytes));
     }
@@ -370,17 +388,19 @@ fn parse_record(record: &Record, bytes: &[u8], format: Option<&Format>, piece: &
             other => Rejection::new(Reason::NotAnObject, format!("a record must be an object, found {}", other.kind())),
         });
     };
-    let parsed = (format.parse)(&json)?;
-    for key in parsed.ignored {
-        *piece.ignored.entry(key).or_default() += 1;
-    }
-    piece.kinds.count(&parsed.decision.extras);
-    let start = piece.rows.len();
-    let shape = encode(&parsed.decision, &parsed.layers, &mut piece.rows);
-    let completed = parsed.decision.success.is_some();
-    let timestamp = parsed.decision.timestamp;
-    let candidate = candidate(&piece.rows[start..], shape, timestamp.0, completed);
-    Ok(ParsedRow { start, end: piece.rows.len(), timestamp, candidate, completed, has_layers: !parsed.layers.is_empty() })
+    let mut draft = Draft::with(std::mem::take(extras));
+    let row = (format.parse)(&json, &mut draft).map(|()| append(&mut draft, rows));
+    *extras = draft.extras;
+    row
+}
+
+fn append(draft: &mut Draft<'_>, rows: &mut Vec<u8>) -> ParsedRow {
+    draft.extras.settle();
+    let start = rows.len();
+    let shape = encode(draft, rows);
+    let completed = draft.success.is_some();
+    let candidate = candidate(&rows[start..], shape, draft.timestamp.0, completed);
+    ParsedRow { range: start..rows.len(), timestamp: draft.timestamp, candidate, completed }
 }
 
 /// A fault that the reader saw; bytes that explain it better come first.

@@ -30,9 +30,9 @@ pub(crate) enum Json<'a> {
 const QUOTED: usize = 60;
 
 impl<'a> Json<'a> {
-    /// Parses one record.
+    /// Parses one record, with sonic-rs; what that refuses is left to serde_json, whose messages say more.
     pub(crate) fn parse(text: &'a str) -> Result<Self, Rejection> {
-        serde_json::from_str(text).map_err(|error| classify(text, &error))
+        sonic_rs::from_str(text).or_else(|_| serde_json::from_str(text).map_err(|error| classify(text, &error)))
     }
 
     /// The last value under a key of an object.

@@ -13,7 +13,7 @@
 //! std::fs::write(&log, r#"{"trace_id":"1","timestamp":"2026-01-01T08:00:00Z","query":"hi","routing_decision":{"execution_path":"CHAT"}}"#)?;
 //! let places = IngestPlaces {
 //!     decisions: folder.path().join("decisions"),
-//!     layers: folder.path().join("layers.parquet"),
+//!     layers: folder.path().join("layers"),
 //!     quarantine: folder.path().join("quarantine"),
 //! };
 //! let report = ingest(&[log], &IngestSettings::default(), &places, &|_done, _total| {})?;
@@ -24,7 +24,9 @@
 
 mod cascade;
 mod columns;
+mod columns_of_rows;
 mod decisions;
+mod draft;
 mod duplicates;
 mod error;
 mod extras;
@@ -45,6 +47,7 @@ mod source;
 mod spill;
 mod summary;
 mod tail;
+mod unhashed;
 mod write;
 
 #[cfg(test)]

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, BooleanArray, Float64Array, Int64Array, ListArray, ListBuilder, RecordBatch, StringArray, StringBuilder,
-    TimestampMicrosecondArray,
+    Array, ArrayRef, BooleanArray, Float64Array, Int64Array, ListArray, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
@@ -92,7 +91,7 @@ impl TableWriter {
 fn data_type<T>(access: &Access<T>) -> DataType {
     match access {
         Access::Time(..) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-        Access::Text(..) | Access::Made(..) => DataType::Utf8,
+        Access::Text(..) => DataType::Utf8,
         Access::Texts(..) => text_list(),
         Access::Number(..) => DataType::Float64,
         Access::Integer(..) => DataType::Int64,
@@ -120,56 +119,8 @@ pub(crate) fn fields<T>(columns: &[Column<T>]) -> Vec<Field> {
 }
 
 /// Arrow fields of further scalars.
-pub(crate) fn extra_fields(extras: &[ExtraColumn]) -> impl Iterator<Item = Field> {
-    extras.iter().map(|extra| Field::new(extra.key.as_str(), extra_type(extra.kind), true))
-}
-
-/// Rows as one array per canonical column.
-pub(crate) fn arrays<T>(columns: &[Column<T>], rows: &[T]) -> Vec<ArrayRef> {
-    columns
-        .iter()
-        .map(|column| -> ArrayRef {
-            match &column.access {
-                Access::Time(get, _) => {
-                    Arc::new(TimestampMicrosecondArray::from_iter_values(rows.iter().map(|row| get(row).0)).with_timezone("UTC"))
-                }
-                Access::Text(get, _) => Arc::new(StringArray::from_iter(rows.iter().map(get))),
-                Access::Made(get, _) => Arc::new(StringArray::from_iter(rows.iter().map(get))),
-                Access::Texts(get, _) => Arc::new(text_lists(rows.iter().map(|row| Some(get(row)).filter(|texts| !texts.is_empty())))),
-                Access::Number(get, _) => Arc::new(Float64Array::from_iter(rows.iter().map(get))),
-                Access::Integer(get, _) => Arc::new(Int64Array::from_iter(rows.iter().map(get))),
-                Access::Flag(get, _) => Arc::new(BooleanArray::from_iter(rows.iter().map(get))),
-            }
-        })
-        .collect()
-}
-
-/// One further scalar of rows as an array.
-pub(crate) fn extra_array(extra: &ExtraColumn, rows: &[Decision]) -> ArrayRef {
-    let values = rows.iter().map(|row| row.extras.get(&extra.key));
-    match extra.kind {
-        ExtraKind::Bool => {
-            Arc::new(BooleanArray::from_iter(values.map(|value| if let Some(Scalar::Bool(value)) = value { Some(*value) } else { None })))
-        }
-        ExtraKind::Number => {
-            Arc::new(Float64Array::from_iter(values.map(|value| if let Some(Scalar::Number(value)) = value { Some(*value) } else { None })))
-        }
-        ExtraKind::Text => Arc::new(StringArray::from_iter(values.map(|value| value.map(as_text)))),
-        ExtraKind::List => {
-            Arc::new(text_lists(values.map(|value| if let Some(Scalar::List(texts)) = value { Some(texts.as_slice()) } else { None })))
-        }
-    }
-}
-
-fn text_lists<'a>(lists: impl Iterator<Item = Option<&'a [String]>>) -> ListArray {
-    let mut builder = ListBuilder::new(StringBuilder::new());
-    for list in lists {
-        if let Some(texts) = list {
-            texts.iter().for_each(|text| builder.values().append_value(text));
-        }
-        builder.append(list.is_some());
-    }
-    builder.finish()
+pub(crate) fn extra_fields<'e>(extras: impl Iterator<Item = &'e ExtraColumn>) -> impl Iterator<Item = Field> {
+    extras.map(|extra| Field::new(extra.key.as_str(), extra_type(extra.kind), true))
 }
 
 /// A Parquet file that is being read.
@@ -286,25 +237,32 @@ pub(crate) fn take_columns<T>(columns: &[Column<T>], batch: &RecordBatch, rows: 
         };
         let array = cast_to(array, &data_type(&column.access), path)?;
         match &column.access {
-            Access::Time(_, set) => take(&array, rows, |array: &TimestampMicrosecondArray, at, row| set(row, Timestamp(array.value(at)))),
-            Access::Text(_, set) | Access::Made(_, set) => {
-                take(&array, rows, |array: &StringArray, at, row| set(row, array.value(at).to_owned()))
-            }
-            Access::Texts(_, set) => take(&array, rows, |array: &ListArray, at, row| set(row, texts_of(&array.value(at)))),
-            Access::Number(_, set) => take(&array, rows, |array: &Float64Array, at, row| set(row, array.value(at))),
-            Access::Integer(_, set) => take(&array, rows, |array: &Int64Array, at, row| set(row, array.value(at))),
-            Access::Flag(_, set) => take(&array, rows, |array: &BooleanArray, at, row| set(row, array.value(at))),
+            Access::Time(set) => take(&array, rows, |array: &TimestampMicrosecondArray, at, row| set(row, Timestamp(array.value(at)))),
+            Access::Text(set) => take(&array, rows, |array: &StringArray, at, row| set(row, array.value(at).to_owned())),
+            Access::Texts(set) => take(&array, rows, |array: &ListArray, at, row| set(row, texts_of(&array.value(at)))),
+            Access::Number(set) => take(&array, rows, |array: &Float64Array, at, row| set(row, array.value(at))),
+            Access::Integer(set) => take(&array, rows, |array: &Int64Array, at, row| set(row, array.value(at))),
+            Access::Flag(set) => take(&array, rows, |array: &BooleanArray, at, row| set(row, array.value(at))),
         }
     }
     Ok(())
 }
 
-/// Adds the further scalars of rows.
-pub(crate) fn take_extras(batch: &RecordBatch, rows: &mut [Decision], path: &Path) -> Result<(), TableError> {
+/// Adds the further scalars of rows; `kinds`: of the columns in all files, where a column that is text in another file becomes text.
+pub(crate) fn take_extras(
+    batch: &RecordBatch,
+    kinds: &BTreeMap<String, ExtraKind>,
+    rows: &mut [Decision],
+    path: &Path,
+) -> Result<(), TableError> {
     for extra in extras_of(batch.schema_ref()) {
         let Some(array) = batch.column_by_name(&extra.key) else { continue };
         let array = cast_to(array, &extra_type(extra.kind), path)?;
-        let put = |row: &mut Decision, value| drop(row.extras.insert(extra.key.clone(), value));
+        let becomes_text = kinds.get(&extra.key) == Some(&ExtraKind::Text);
+        let put = |row: &mut Decision, value| {
+            let value = if becomes_text { Scalar::Text(as_text(value)) } else { value };
+            row.extras.insert(extra.key.clone(), value);
+        };
         match extra.kind {
             ExtraKind::Bool => take(&array, rows, |array: &BooleanArray, at, row| put(row, Scalar::Bool(array.value(at)))),
             ExtraKind::Number => take(&array, rows, |array: &Float64Array, at, row| put(row, Scalar::Number(array.value(at)))),

@@ -1,10 +1,10 @@
 //! Lazy polars frames over tables, whatever columns their files have.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use polars::prelude::*;
 
-use crate::decisions::Decisions;
+use crate::decisions::{Decisions, table_files};
 use crate::error::TableError;
 
 /// A column that is asked for: its name and its type.
@@ -51,10 +51,8 @@ pub(crate) fn scan_file(path: &Path) -> Result<LazyFrame, TableError> {
 pub fn head(table: &Path, n_rows: usize, condition: Option<&str>) -> Result<Vec<Vec<(String, String)>>, TableError> {
     let failed = |error| TableError::query(table, error);
     let condition = condition.map(polars::sql::sql_expr).transpose().map_err(failed)?;
-    let files: Vec<PathBuf> =
-        if table.is_dir() { Decisions::open(table)?.files().map(Path::to_owned).collect() } else { vec![table.to_owned()] };
     let mut rows = Vec::new();
-    for file in files {
+    for file in table_files(table)? {
         if rows.len() >= n_rows {
             break;
         }

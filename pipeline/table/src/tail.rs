@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use routewright_domain::{Decision, LayerAttempt};
 
+use crate::draft::Draft;
 use crate::error::IngestError;
-use crate::formats::{Format, Parsed, format_named, sniff};
+use crate::formats::{Format, format_named, sniff};
 use crate::json::Json;
 use crate::reason::Reason;
 use crate::records::{Batch, Record, RecordLimits, RecordReader};
@@ -103,12 +104,13 @@ fn read_appended(
             followed.format = sniff_batch(&batch);
         }
         let format = followed.format;
-        let parsed: Vec<Option<Parsed>> = batch.records.par_iter().map(|record| parse(record, &batch.bytes, format)).collect();
+        let parsed: Vec<Option<(Decision, Vec<LayerAttempt>)>> =
+            batch.records.par_iter().map(|record| parse(record, &batch.bytes, format)).collect();
         for (record, parsed) in batch.records.iter().zip(parsed) {
             match parsed {
-                Some(parsed) => {
+                Some((decision, layers)) => {
                     appended.n_decisions += 1;
-                    take(parsed.decision, parsed.layers);
+                    take(decision, layers);
                 }
                 // The writer is in the middle of this record.
                 None if is_plain && record.fault == Some(Reason::TruncatedLine) => {
@@ -138,12 +140,15 @@ fn sniff_batch(batch: &Batch) -> Option<&'static Format> {
     sniff(&records)
 }
 
-fn parse(record: &Record, bytes: &[u8], format: Option<&Format>) -> Option<Parsed> {
+fn parse(record: &Record, bytes: &[u8], format: Option<&Format>) -> Option<(Decision, Vec<LayerAttempt>)> {
     if record.fault.is_some() {
         return None;
     }
     let text = std::str::from_utf8(&bytes[record.range.clone()]).ok()?;
-    (format?.parse)(&Json::parse(text).ok()?).ok()
+    let json = Json::parse(text).ok()?;
+    let mut draft = Draft::default();
+    (format?.parse)(&json, &mut draft).ok()?;
+    Some(draft.into_parts())
 }
 
 #[cfg(test)]

@@ -1,18 +1,20 @@
 //! Writes the canonical tables: one Parquet file per day, days side by side, and one of layers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
-use routewright_domain::{Decision, Timestamp};
+use routewright_domain::Timestamp;
 
 use crate::columns::{DECISION_COLUMNS, LAYER_COLUMNS};
+use crate::columns_of_rows::{KindsByKey, RowColumns, extra_columns, note_extras};
 use crate::decisions::day_name;
 use crate::error::TableError;
+use crate::extras::Keys;
 use crate::ingest::IngestPlaces;
-use crate::parquet_file::{ExtraColumn, PATHS_KEY, TableWriter, arrays, extra_array, extra_fields, fields, provenance};
-use crate::rows::decode;
-use crate::spill::{DayRows, Spill};
+use crate::parquet_file::{PATHS_KEY, TableWriter, extra_fields, fields, provenance};
+use crate::spill::Spill;
 
 /// Which of the rows that were read are kept, and of which file each is.
 #[derive(Default)]
@@ -77,129 +79,129 @@ impl Written {
 }
 
 /// Rows that are turned into columns at once.
-const CHUNK: usize = 4 << 10;
+const CHUNK: usize = 8 << 10;
 
-/// Writes all days, then the layers. `digests`: of the files, in the order of reading.
-pub(crate) fn write_tables(
-    spill: &Spill,
-    kept: &Kept,
-    extras: &[ExtraColumn],
-    digests: &[&str],
-    has_layers: bool,
-    places: &IngestPlaces,
-    product_version: &str,
-) -> Result<Written, TableError> {
-    let days = spill.days();
-    let per_day: Vec<Result<Written, TableError>> =
-        days.par_iter().map(|&day| write_day(day, spill, kept, extras, digests, places, product_version)).collect();
-    let mut all = Written::default();
-    for day in per_day {
-        let day = day?;
-        all.days.extend(day.days);
-        all.n_pending += day.n_pending;
-        all.first = all.first.or(day.first);
-        all.last = day.last.or(all.last);
-    }
-    all.n_layers = write_layers(spill, kept, &if has_layers { days } else { Vec::new() }, digests, places, product_version)?;
-    Ok(all)
+/// What all days have in common.
+pub(crate) struct Writing<'w> {
+    /// The rows.
+    pub(crate) spill: &'w Spill,
+    /// Which of them are kept.
+    pub(crate) kept: &'w Kept,
+    /// Every key of further scalars.
+    pub(crate) keys: &'w Keys,
+    /// Digests of the keys that get no column.
+    pub(crate) left_out: &'w HashSet<u64>,
+    /// Digests of the files, in the order of reading.
+    pub(crate) digests: &'w [&'w str],
+    /// Where the tables go.
+    pub(crate) places: &'w IngestPlaces,
+    /// Version of the program.
+    pub(crate) product_version: &'w str,
 }
 
-fn write_day(
-    day: i64,
-    spill: &Spill,
-    kept: &Kept,
-    extras: &[ExtraColumn],
-    digests: &[&str],
-    places: &IngestPlaces,
-    product_version: &str,
-) -> Result<Written, TableError> {
-    let name = day_name(day);
-    let folder = places.decisions.join(format!("day={name}"));
-    let mut written = Written::default();
-    let mut rows = spill.read(day).map_err(|error| TableError::read(&places.decisions, error))?;
-    let mut writer: Option<TableWriter> = None;
-    let (mut sources, mut paths, mut n_rows) = (BTreeSet::new(), BTreeSet::new(), 0);
-    loop {
-        let chunk = next_chunk(&mut rows, kept, &mut sources).map_err(|error| TableError::read(&places.decisions, error))?;
-        let (Some(first), Some(last)) = (chunk.first(), chunk.last()) else { break };
-        written.first = written.first.or(Some(first.timestamp));
-        written.last = Some(last.timestamp);
-        n_rows += chunk.len() as u64;
-        written.n_pending += chunk.iter().filter(|row| row.success.is_none()).count() as u64;
-        for name in chunk.iter().flat_map(|row| [Some(&row.path), row.static_path.as_ref()]).flatten() {
-            if !paths.contains(name) {
-                paths.insert(name.clone());
-            }
+impl Writing<'_> {
+    /// Writes all days.
+    pub(crate) fn write(&self) -> Result<Written, TableError> {
+        fs::create_dir_all(&self.places.layers).map_err(|error| TableError::write(&self.places.layers, error))?;
+        let per_day: Vec<Result<Written, TableError>> = self.spill.days().par_iter().map(|&day| self.write_day(day)).collect();
+        let mut all = Written::default();
+        for day in per_day {
+            let day = day?;
+            all.days.extend(day.days);
+            all.n_pending += day.n_pending;
+            all.n_layers += day.n_layers;
+            all.first = all.first.or(day.first);
+            all.last = day.last.or(all.last);
         }
-        let mut columns = arrays(DECISION_COLUMNS, &chunk);
-        columns.extend(extras.iter().map(|extra| extra_array(extra, &chunk)));
-        let mut open = match writer.take() {
-            Some(writer) => writer,
-            None => {
-                fs::create_dir_all(&folder).map_err(|error| TableError::write(&folder, error))?;
-                let all_fields = fields(DECISION_COLUMNS).into_iter().chain(extra_fields(extras)).collect();
-                TableWriter::create(&folder.join("part-0.parquet"), all_fields)?
-            }
-        };
-        open.write(columns)?;
-        writer = Some(open);
+        Ok(all)
     }
-    if let Some(writer) = writer {
-        let mut metadata = provenance(product_version, &digests_of(&sources, digests));
-        metadata.push((PATHS_KEY, serde_json::to_string(&paths).unwrap_or_default()));
-        writer.finish(&metadata)?;
-        written.days.insert(name, n_rows);
-    }
-    Ok(written)
-}
 
-/// The next rows of a day that are kept; `sources` collects the positions of their files.
-fn next_chunk(rows: &mut DayRows<'_>, kept: &Kept, sources: &mut BTreeSet<usize>) -> std::io::Result<Vec<Decision>> {
-    let mut chunk = Vec::new();
-    while chunk.len() < CHUNK {
-        let Some(row) = rows.next()? else { break };
-        if !kept.is_dropped(row.sequence) {
-            sources.insert(kept.file_of(row.sequence));
-            chunk.push(decode(row.timestamp, &row.bytes).0);
-        }
-    }
-    Ok(chunk)
-}
-
-fn write_layers(
-    spill: &Spill,
-    kept: &Kept,
-    days: &[i64],
-    digests: &[&str],
-    places: &IngestPlaces,
-    product_version: &str,
-) -> Result<u64, TableError> {
-    let failed = |error| TableError::read(&places.decisions, error);
-    let mut writer = TableWriter::create(&places.layers, fields(LAYER_COLUMNS))?;
-    let (mut sources, mut chunk, mut n_layers) = (BTreeSet::new(), Vec::new(), 0);
-    for &day in days {
-        let mut rows = spill.read(day).map_err(failed)?;
+    /// Calls back with the kept rows of a day in order.
+    fn each_row(&self, day: i64, mut take: impl FnMut(Timestamp, u64, &[u8]) -> Result<(), TableError>) -> Result<(), TableError> {
+        let failed = |error| TableError::read(&self.places.decisions, error);
+        let mut rows = self.spill.read(day).map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {
-            if kept.is_dropped(row.sequence) {
-                continue;
-            }
-            let (_, layers) = decode(row.timestamp, &row.bytes);
-            if !layers.is_empty() {
-                sources.insert(kept.file_of(row.sequence));
-            }
-            n_layers += layers.len() as u64;
-            chunk.extend(layers);
-            if chunk.len() >= CHUNK {
-                writer.write(arrays(LAYER_COLUMNS, &chunk))?;
-                chunk.clear();
+            if !self.kept.is_dropped(row.sequence) {
+                take(row.timestamp, row.sequence, &row.bytes)?;
             }
         }
+        Ok(())
     }
-    if !chunk.is_empty() {
-        writer.write(arrays(LAYER_COLUMNS, &chunk))?;
+
+    /// Writes the decisions of a day, and its layers where there are any.
+    fn write_day(&self, day: i64) -> Result<Written, TableError> {
+        let mut kinds = KindsByKey::new();
+        let mut written = Written::default();
+        let (mut n_rows, mut sources) = (0, BTreeSet::new());
+        self.each_row(day, |timestamp, sequence, row| {
+            note_extras(row, &mut kinds);
+            written.first = written.first.or(Some(timestamp));
+            written.last = Some(timestamp);
+            n_rows += 1;
+            sources.insert(self.kept.file_of(sequence));
+            Ok(())
+        })?;
+        if n_rows == 0 {
+            return Ok(written);
+        }
+        kinds.retain(|digest, _| !self.left_out.contains(digest));
+        let extras = extra_columns(&kinds, self.keys);
+        let name = day_name(day);
+        let all_fields = fields(DECISION_COLUMNS).into_iter().chain(extra_fields(extras.iter().map(|(_, extra)| extra))).collect();
+        let mut decisions = TableWriter::create(&self.file(&self.places.decisions, &name)?, all_fields)?;
+        let mut layers = None;
+        let mut columns = RowColumns::new(&extras);
+        self.each_row(day, |timestamp, _, row| {
+            columns.push(timestamp, row);
+            let (n_decisions, n_layers) = columns.lengths();
+            if n_decisions >= CHUNK {
+                decisions.write(columns.finish_decisions())?;
+            }
+            if n_layers >= CHUNK {
+                written.n_layers += self.write_layers(&name, &mut layers, &mut columns)?;
+            }
+            Ok(())
+        })?;
+        let (n_decisions, n_layers) = columns.lengths();
+        if n_decisions > 0 {
+            decisions.write(columns.finish_decisions())?;
+        }
+        if n_layers > 0 {
+            written.n_layers += self.write_layers(&name, &mut layers, &mut columns)?;
+        }
+        let metadata = provenance(self.product_version, &digests_of(&sources, self.digests));
+        let with_paths = |paths: &BTreeSet<String>| {
+            let mut metadata = metadata.clone();
+            metadata.push((PATHS_KEY, serde_json::to_string(paths).unwrap_or_default()));
+            metadata
+        };
+        decisions.finish(&with_paths(&columns.paths))?;
+        if let Some(layers) = layers {
+            layers.finish(&with_paths(&columns.layer_paths))?;
+        }
+        written.n_pending = columns.n_pending;
+        written.days.insert(name, n_rows);
+        Ok(written)
     }
-    writer.finish(&provenance(product_version, &digests_of(&sources, digests)))?;
-    Ok(n_layers)
+
+    /// Writes the layers so far, how many; makes their file where there is none yet.
+    fn write_layers(&self, day: &str, writer: &mut Option<TableWriter>, columns: &mut RowColumns) -> Result<u64, TableError> {
+        let mut open = match writer.take() {
+            Some(open) => open,
+            None => TableWriter::create(&self.file(&self.places.layers, day)?, fields(LAYER_COLUMNS))?,
+        };
+        let (_, n_layers) = columns.lengths();
+        open.write(columns.finish_layers())?;
+        *writer = Some(open);
+        Ok(n_layers as u64)
+    }
+
+    /// The one file of a day; makes its folder.
+    fn file(&self, table: &Path, day: &str) -> Result<PathBuf, TableError> {
+        let folder = table.join(format!("day={day}"));
+        fs::create_dir_all(&folder).map_err(|error| TableError::write(&folder, error))?;
+        Ok(folder.join("part-0.parquet"))
+    }
 }
 
 /// Distinct digests of files, in alphabetical order.

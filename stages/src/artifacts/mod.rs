@@ -41,11 +41,11 @@ impl Artifact for DecisionTable {
     }
 }
 
-/// The attempted layers of cascades, as a Parquet file.
+/// The attempted layers of cascades, a folder of Parquet files by day.
 pub struct Layers(pub(crate) PathBuf);
 
 impl Artifact for Layers {
-    const PATH: &'static str = "data/layers.parquet";
+    const PATH: &'static str = "data/layers";
 
     fn read(place: &Path) -> Result<Self, ArtifactError> {
         Ok(Self(place.to_owned()))

@@ -12,8 +12,7 @@ use crate::messages::Messages;
 use crate::project::ProjectArguments;
 
 /// Tables of a project by name, with their places.
-const TABLES: &[(&str, &str)] =
-    &[("decisions", "data/decisions"), ("layers", "data/layers.parquet"), ("features", "data/features.parquet")];
+const TABLES: &[(&str, &str)] = &[("decisions", "data/decisions"), ("layers", "data/layers"), ("features", "data/features.parquet")];
 
 /// Longest value that is shown in full, in characters.
 const LONGEST: usize = 60;

@@ -1,9 +1,12 @@
 //! `cortex`: events of a routing cascade of any depth (`performance.jsonl`).
 
-use routewright_domain::{BACKEND, CACHE_HIT, LayerAttempt, Scalar, WAS_RIGHT};
+use std::borrow::Cow;
 
-use super::fields::{NOT_NEGATIVE, SHARE, count, flag, further, name, number, object, record, required, text, timestamp, wrong_type};
-use super::{Format, Parsed};
+use routewright_domain::{BACKEND, CACHE_HIT, WAS_RIGHT};
+
+use super::Format;
+use super::fields::{NOT_NEGATIVE, SHARE, count, flag, name, number, object, record, required, text, timestamp, wrong_type};
+use crate::draft::{Draft, Extras, LayerDraft};
 use crate::json::Json;
 use crate::reason::{Reason, Rejection};
 
@@ -23,16 +26,15 @@ fn has_shape(records: &[Json<'_>]) -> bool {
 
 /// What the outcome says, before it becomes success.
 #[derive(Default)]
-struct Outcome {
+struct Outcome<'a> {
     completed: Option<bool>,
-    status: Option<String>,
+    status: Option<Cow<'a, str>>,
     correct: Option<bool>,
-    corrected_to: Option<String>,
+    corrected_to: Option<Cow<'a, str>>,
 }
 
 /// The selected master is path and static path: the cascade's rules chose it. Its scores never become propensities.
-fn parse(value: &Json<'_>) -> Result<Parsed, Rejection> {
-    let mut parsed = Parsed::default();
+fn parse<'a>(value: &Json<'a>, draft: &mut Draft<'a>) -> Result<(), Rejection> {
     let (mut event_id, mut time, mut query, mut decided, mut latency, mut layers) = (None, None, None, None, None, None);
     let mut outcome = Outcome::default();
     for (key, value) in record(value)? {
@@ -40,38 +42,38 @@ fn parse(value: &Json<'_>) -> Result<Parsed, Rejection> {
             "event_id" => event_id = name("event_id", value)?,
             "timestamp" => time = timestamp("timestamp", value)?,
             "task_description" => query = text("task_description", value)?,
-            "task_metadata" => take_metadata(value, &mut parsed)?,
+            "task_metadata" => take_metadata(value, draft)?,
             "routing_layers" => layers = Some(value),
             "final_decision" => decided = Some(value),
             "total_latency_ms" => latency = number("total_latency_ms", value, NOT_NEGATIVE)?,
-            "outcome" => outcome = take_outcome(value, &mut parsed)?,
+            "outcome" => outcome = take_outcome(value, draft)?,
             "learning_feedback" => {
-                object("learning_feedback", value)?;
-                further("learning_feedback".to_owned(), value, &mut parsed.decision.extras, &mut parsed.ignored);
+                for (key, value) in object("learning_feedback", value)? {
+                    draft.extras.take("learning_feedback", key, value);
+                }
             }
-            other => further(format!("log.{other}"), value, &mut parsed.decision.extras, &mut parsed.ignored),
+            other => draft.extras.take("log", other, value),
         }
     }
-    parsed.decision.trace_id = required("event_id", event_id)?;
-    parsed.decision.timestamp = required("timestamp", time)?;
-    parsed.decision.query = required("task_description", query)?;
-    parsed.decision.latency_ms = Some(required("total_latency_ms", latency)?);
-    take_decision(required("final_decision", decided)?, &mut parsed)?;
-    take_layers(required("routing_layers", layers)?, &mut parsed)?;
-    let decision = &mut parsed.decision;
-    decision.query_id.clone_from(&decision.trace_id);
-    decision.static_path = Some(decision.path.clone());
-    decision.success = success(&outcome);
-    decision.optimal_path = match (outcome.corrected_to, outcome.correct) {
+    draft.trace_id = required("event_id", event_id)?;
+    draft.timestamp = required("timestamp", time)?;
+    draft.query = required("task_description", query)?;
+    draft.latency_ms = Some(required("total_latency_ms", latency)?);
+    take_decision(required("final_decision", decided)?, draft)?;
+    take_layers(required("routing_layers", layers)?, draft)?;
+    draft.query_id = draft.trace_id.clone();
+    draft.static_path = Some(draft.path.clone());
+    draft.success = success(&outcome);
+    draft.optimal_path = match (outcome.corrected_to, outcome.correct) {
         (Some(path), _) => Some(path),
-        (None, Some(true)) => Some(decision.path.clone()),
+        (None, Some(true)) => Some(draft.path.clone()),
         (None, _) => None,
     };
-    Ok(parsed)
+    Ok(())
 }
 
 /// Right master and task done; unknown while the task runs, or while neither is known to have failed.
-fn success(outcome: &Outcome) -> Option<bool> {
+fn success(outcome: &Outcome<'_>) -> Option<bool> {
     if matches!(outcome.status.as_deref(), Some("in_progress" | "unknown")) {
         return None;
     }
@@ -82,31 +84,31 @@ fn success(outcome: &Outcome) -> Option<bool> {
     }
 }
 
-fn take_metadata(value: &Json<'_>, parsed: &mut Parsed) -> Result<(), Rejection> {
+fn take_metadata<'a>(value: &Json<'a>, draft: &mut Draft<'a>) -> Result<(), Rejection> {
     for (key, value) in object("task_metadata", value)? {
         match key.as_ref() {
-            "user_id" => parsed.decision.user_id = text("task_metadata.user_id", value)?,
-            other => further(format!("task_metadata.{other}"), value, &mut parsed.decision.extras, &mut parsed.ignored),
+            "user_id" => draft.user_id = text("task_metadata.user_id", value)?,
+            other => draft.extras.take("task_metadata", other, value),
         }
     }
     Ok(())
 }
 
-fn take_decision(value: &Json<'_>, parsed: &mut Parsed) -> Result<(), Rejection> {
+fn take_decision<'a>(value: &Json<'a>, draft: &mut Draft<'a>) -> Result<(), Rejection> {
     let (mut path, mut confidence) = (None, None);
     for (key, value) in object("final_decision", value)? {
         match key.as_ref() {
             "selected_master" => path = name("final_decision.selected_master", value)?,
             "confidence" => confidence = number("final_decision.confidence", value, SHARE)?,
-            other => further(format!("final_decision.{other}"), value, &mut parsed.decision.extras, &mut parsed.ignored),
+            other => draft.extras.take("final_decision", other, value),
         }
     }
-    parsed.decision.path = required("final_decision.selected_master", path)?;
-    parsed.decision.confidence = Some(required("final_decision.confidence", confidence)?);
+    draft.path = required("final_decision.selected_master", path)?;
+    draft.confidence = Some(required("final_decision.confidence", confidence)?);
     Ok(())
 }
 
-fn take_outcome(value: &Json<'_>, parsed: &mut Parsed) -> Result<Outcome, Rejection> {
+fn take_outcome<'a>(value: &Json<'a>, draft: &mut Draft<'a>) -> Result<Outcome<'a>, Rejection> {
     let mut outcome = Outcome::default();
     for (key, value) in object("outcome", value)? {
         match key.as_ref() {
@@ -115,22 +117,20 @@ fn take_outcome(value: &Json<'_>, parsed: &mut Parsed) -> Result<Outcome, Reject
             "was_correct_master" => {
                 outcome.correct = flag(WAS_RIGHT[0], value)?;
                 // A wrong master that nobody corrected has no right path; that it was wrong is known all the same.
-                if let Some(correct) = outcome.correct {
-                    parsed.decision.extras.insert(WAS_RIGHT[0].to_owned(), Scalar::Bool(correct));
-                }
+                draft.extras.take("outcome", key, value);
             }
             "user_corrected_to" => outcome.corrected_to = name("outcome.user_corrected_to", value)?,
-            "quality_score" => parsed.decision.quality_score = number("outcome.quality_score", value, SHARE)?,
-            other => further(format!("outcome.{other}"), value, &mut parsed.decision.extras, &mut parsed.ignored),
+            "quality_score" => draft.quality_score = number("outcome.quality_score", value, SHARE)?,
+            other => draft.extras.take("outcome", other, value),
         }
     }
     Ok(outcome)
 }
 
-fn take_status(value: &Json<'_>) -> Result<Option<String>, Rejection> {
+fn take_status<'a>(value: &Json<'a>) -> Result<Option<Cow<'a, str>>, Rejection> {
     let status = text("outcome.task_status", value)?;
     match status {
-        Some(status) if !STATUSES.contains(&status.as_str()) => Err(Rejection::new(
+        Some(status) if !STATUSES.contains(&status.as_ref()) => Err(Rejection::new(
             Reason::WrongType,
             format!("`outcome.task_status` must be one of {}, found \"{status}\"", STATUSES.join(", ")),
         )),
@@ -138,73 +138,73 @@ fn take_status(value: &Json<'_>) -> Result<Option<String>, Rejection> {
     }
 }
 
-fn take_layers(value: &Json<'_>, parsed: &mut Parsed) -> Result<(), Rejection> {
+fn take_layers<'a>(value: &Json<'a>, draft: &mut Draft<'a>) -> Result<(), Rejection> {
     let Json::List(items) = value else { return Err(wrong_type("routing_layers", "a list", value)) };
     for (position, item) in items.iter().enumerate() {
-        if let Some(mut layer) = take_layer(&format!("routing_layers[{position}]"), item, &mut parsed.ignored)? {
-            layer.trace_id.clone_from(&parsed.decision.trace_id);
-            layer.timestamp = parsed.decision.timestamp;
-            parsed.layers.push(layer);
+        if let Some(layer) = take_layer(position, item, &mut draft.extras)? {
+            draft.layers.push(layer);
         }
     }
     Ok(())
 }
 
 /// One layer, or nothing where it was not attempted.
-fn take_layer(prefix: &str, value: &Json<'_>, ignored: &mut Vec<String>) -> Result<Option<LayerAttempt>, Rejection> {
-    let mut layer = LayerAttempt::default();
+fn take_layer<'a>(position: usize, value: &Json<'a>, extras: &mut Extras) -> Result<Option<LayerDraft<'a>>, Rejection> {
+    let mut layer = LayerDraft::default();
     let (mut layer_id, mut layer_name, mut attempted, mut confidence) = (None, None, None, None);
-    for (key, value) in object(prefix, value)? {
-        let dotted = || format!("{prefix}.{key}");
+    for (key, value) in object(format_args!("routing_layers[{position}]"), value)? {
+        let dotted = format_args!("routing_layers[{position}].{key}");
         match key.as_ref() {
-            "layer_id" => layer_id = count(&dotted(), value)?,
-            "layer_name" => layer_name = name(&dotted(), value)?,
-            "attempted" => attempted = flag(&dotted(), value)?,
-            "success" => layer.success = flag(&dotted(), value)?,
-            "confidence" => confidence = number(&dotted(), value, SHARE)?,
-            "threshold" => layer.threshold = number(&dotted(), value, SHARE)?,
-            "selected_master" => layer.selected_path = text(&dotted(), value)?,
-            "latency_ms" => layer.latency_ms = number(&dotted(), value, NOT_NEGATIVE)?,
-            "metadata" => take_layer_metadata(value, &mut layer, ignored),
-            other => ignored.push(format!("routing_layers.{other}")),
+            "layer_id" => layer_id = count(dotted, value)?,
+            "layer_name" => layer_name = name(dotted, value)?,
+            "attempted" => attempted = flag(dotted, value)?,
+            "success" => layer.success = flag(dotted, value)?,
+            "confidence" => confidence = number(dotted, value, SHARE)?,
+            "threshold" => layer.threshold = number(dotted, value, SHARE)?,
+            "selected_master" => layer.selected_path = text(dotted, value)?,
+            "latency_ms" => layer.latency_ms = number(dotted, value, NOT_NEGATIVE)?,
+            "metadata" => take_layer_metadata(value, &mut layer, extras),
+            other => extras.ignore("routing_layers", other),
         }
     }
-    let missing = |key: &str| format!("{prefix}.{key}");
-    layer.layer_id = required(&missing("layer_id"), layer_id)?;
-    layer.layer_name = required(&missing("layer_name"), layer_name)?;
-    layer.confidence = required(&missing("confidence"), confidence)?;
-    let attempted = required(&missing("attempted"), attempted)?;
+    let missing = |key: &'static str| format!("routing_layers[{position}].{key}");
+    layer.layer_id = layer_id.ok_or_else(|| Rejection::missing(&missing("layer_id")))?;
+    layer.layer_name = layer_name.ok_or_else(|| Rejection::missing(&missing("layer_name")))?;
+    layer.confidence = confidence.ok_or_else(|| Rejection::missing(&missing("confidence")))?;
+    let attempted = attempted.ok_or_else(|| Rejection::missing(&missing("attempted")))?;
     if layer.layer_id < 1 {
-        return Err(Rejection::new(Reason::NumberOutOfRange, format!("`{prefix}.layer_id` must be 1 or more, found {}", layer.layer_id)));
+        let message = format!("`{}` must be 1 or more, found {}", missing("layer_id"), layer.layer_id);
+        return Err(Rejection::new(Reason::NumberOutOfRange, message));
     }
     Ok(attempted.then_some(layer))
 }
 
 /// What served the layer, and whether a cache answered; the rest belongs to the layer and has no column.
-fn take_layer_metadata(value: &Json<'_>, layer: &mut LayerAttempt, ignored: &mut Vec<String>) {
-    let Json::Object(pairs) = value else { return ignored.push("routing_layers.metadata".to_owned()) };
+fn take_layer_metadata<'a>(value: &Json<'a>, layer: &mut LayerDraft<'a>, extras: &mut Extras) {
+    let Json::Object(pairs) = value else { return extras.ignore("routing_layers", "metadata") };
     for (key, value) in pairs {
         match (key.as_ref(), value) {
-            (key, Json::Text(text)) if BACKEND.contains(&key) => layer.backend = Some(text.clone().into_owned()),
+            (key, Json::Text(text)) if BACKEND.contains(&key) => layer.backend = Some(text.clone()),
             (key, Json::Bool(hit)) if CACHE_HIT.contains(&key) => layer.cache_hit = Some(*hit),
-            (other, _) => ignored.push(format!("routing_layers.metadata.{other}")),
+            (other, _) => extras.ignore("routing_layers.metadata", other),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use routewright_domain::{Decision, LayerAttempt};
+
     use super::*;
     use crate::formats::samples;
 
-    fn parse_text(text: &str) -> Result<Parsed, Rejection> {
-        parse(&Json::parse(text).unwrap())
+    fn parse_text(text: &str) -> Result<(Decision, Vec<LayerAttempt>), Rejection> {
+        samples::parsed(&FORMAT, text)
     }
 
     #[test]
     fn an_event_gives_a_decision_and_its_attempted_layers() {
-        let parsed = parse_text(samples::CORTEX).unwrap();
-        let decision = &parsed.decision;
+        let (decision, layers) = parse_text(samples::CORTEX).unwrap();
         assert_eq!(
             (decision.path.as_str(), decision.static_path.as_deref(), decision.optimal_path.as_deref()),
             ("cicd-master", Some("cicd-master"), Some("cicd-master"))
@@ -213,23 +213,28 @@ mod tests {
         assert_eq!(decision.propensity, None);
         assert!(decision.propensities.is_empty());
         let layers: Vec<(i64, &str, Option<bool>)> =
-            parsed.layers.iter().map(|layer| (layer.layer_id, layer.layer_name.as_str(), layer.success)).collect();
+            layers.iter().map(|layer| (layer.layer_id, layer.layer_name.as_str(), layer.success)).collect();
         assert_eq!(layers, [(1, "keyword", Some(false)), (2, "semantic", Some(true))]);
     }
 
     #[test]
     fn a_layer_says_what_served_it() {
         let served = samples::CORTEX.replace("\"metadata\":{}", r#""metadata":{"backend":"QDRANT","cache_hit":true,"k":[1]}"#);
-        let parsed = parse_text(&served).unwrap();
-        assert_eq!((parsed.layers[0].backend.as_deref(), parsed.layers[0].cache_hit), (Some("QDRANT"), Some(true)));
-        assert_eq!((parsed.layers[1].backend.as_deref(), parsed.layers[1].cache_hit), (None, None));
-        assert_eq!(parsed.ignored, ["routing_layers.metadata.k"]);
+        let (_, layers) = parse_text(&served).unwrap();
+        assert_eq!((layers[0].backend.as_deref(), layers[0].cache_hit), (Some("QDRANT"), Some(true)));
+        assert_eq!((layers[1].backend.as_deref(), layers[1].cache_hit), (None, None));
+        let mut draft = Draft::default();
+        parse(&Json::parse(&served).unwrap(), &mut draft).unwrap();
+        draft.extras.settle();
+        let ignored: Vec<&str> =
+            draft.extras.keys.by_name().into_iter().filter(|(_, (_, key))| key.ignored > 0).map(|(name, _)| name).collect();
+        assert_eq!(ignored, ["routing_layers.metadata.k"]);
     }
 
     #[test]
     fn a_cascade_may_be_deeper_than_the_seeds() {
         let deep = samples::CORTEX.replace("\"layer_id\":2", "\"layer_id\":17");
-        assert_eq!(parse_text(&deep).unwrap().layers[1].layer_id, 17);
+        assert_eq!(parse_text(&deep).unwrap().1[1].layer_id, 17);
         let none = samples::CORTEX.replace("\"layer_id\":2", "\"layer_id\":0");
         assert_eq!(parse_text(&none).unwrap_err().reason, Reason::NumberOutOfRange);
     }
@@ -237,8 +242,8 @@ mod tests {
     #[test]
     fn a_wrong_master_that_nobody_corrected_is_known_to_be_wrong() {
         let wrong = samples::CORTEX.replace("\"was_correct_master\":true", "\"was_correct_master\":false");
-        let decision = parse_text(&wrong).unwrap().decision;
-        assert_eq!((decision.optimal_path, decision.extras.get(WAS_RIGHT[0])), (None, Some(&Scalar::Bool(false))));
+        let decision = parse_text(&wrong).unwrap().0;
+        assert_eq!((decision.optimal_path, decision.extras.get(WAS_RIGHT[0])), (None, Some(&routewright_domain::Scalar::Bool(false))));
     }
 
     #[test]
@@ -247,7 +252,7 @@ mod tests {
             let start = samples::CORTEX.find("\"outcome\":").unwrap();
             let end = samples::CORTEX.find("\"learning_feedback\"").unwrap();
             let text = format!("{}\"outcome\":{outcome},{}", &samples::CORTEX[..start], &samples::CORTEX[end..]);
-            parse_text(&text).map(|parsed| (parsed.decision.success, parsed.decision.optimal_path))
+            parse_text(&text).map(|(decision, _)| (decision.success, decision.optimal_path))
         };
         let cicd = Some("cicd-master".to_owned());
         let dev = Some("development-master".to_owned());

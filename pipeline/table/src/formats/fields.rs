@@ -1,8 +1,9 @@
 //! Reads single values of a record: type, range and a message that names the key.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::fmt::Display;
 
-use routewright_domain::{Scalar, Timestamp};
+use routewright_domain::Timestamp;
 
 use crate::json::{Json, quote};
 use crate::reason::{Reason, Rejection};
@@ -26,22 +27,22 @@ pub(crate) const EARLIEST: Timestamp = Timestamp(946_684_800_000_000);
 pub(crate) const LATEST: Timestamp = Timestamp(4_102_444_800_000_000);
 
 /// A value of the wrong type.
-pub(super) fn wrong_type(key: &str, expected: &str, found: &Json<'_>) -> Rejection {
+pub(super) fn wrong_type(key: impl Display, expected: &str, found: &Json<'_>) -> Rejection {
     Rejection::new(Reason::WrongType, format!("`{key}` must be {expected}, found {}", found.kind()))
 }
 
 /// Text, or nothing for null.
-pub(super) fn text(key: &str, value: &Json<'_>) -> Result<Option<String>, Rejection> {
+pub(super) fn text<'a>(key: impl Display, value: &Json<'a>) -> Result<Option<Cow<'a, str>>, Rejection> {
     match value {
         Json::Null => Ok(None),
-        Json::Text(text) => Ok(Some(text.clone().into_owned())),
+        Json::Text(text) => Ok(Some(text.clone())),
         other => Err(wrong_type(key, "text", other)),
     }
 }
 
 /// Text that identifies something, so an empty one counts as missing.
-pub(super) fn name(key: &str, value: &Json<'_>) -> Result<Option<String>, Rejection> {
-    match text(key, value)? {
+pub(super) fn name<'a>(key: impl Display, value: &Json<'a>) -> Result<Option<Cow<'a, str>>, Rejection> {
+    match text(&key, value)? {
         Some(text) if text.is_empty() => Err(Rejection::new(Reason::MissingKey, format!("`{key}` is empty"))),
         other => Ok(other),
     }
@@ -53,7 +54,7 @@ pub(super) fn required<T>(key: &str, value: Option<T>) -> Result<T, Rejection> {
 }
 
 /// A number in a range, or nothing for null.
-pub(super) fn number(key: &str, value: &Json<'_>, range: NumberRange) -> Result<Option<f64>, Rejection> {
+pub(super) fn number(key: impl Display, value: &Json<'_>, range: NumberRange) -> Result<Option<f64>, Rejection> {
     let number = match value {
         Json::Null => return Ok(None),
         Json::Integer(value) => *value as f64,
@@ -71,8 +72,8 @@ pub(super) fn number(key: &str, value: &Json<'_>, range: NumberRange) -> Result<
 }
 
 /// A whole number of 0 or more, or nothing for null; `3.0` counts as whole.
-pub(super) fn count(key: &str, value: &Json<'_>) -> Result<Option<i64>, Rejection> {
-    match number(key, value, NOT_NEGATIVE)? {
+pub(super) fn count(key: impl Display, value: &Json<'_>) -> Result<Option<i64>, Rejection> {
+    match number(&key, value, NOT_NEGATIVE)? {
         None => Ok(None),
         Some(number) if number.fract() != 0.0 => {
             Err(Rejection::new(Reason::WrongType, format!("`{key}` must be a whole number, found {number}")))
@@ -88,7 +89,7 @@ pub(super) fn count(key: &str, value: &Json<'_>) -> Result<Option<i64>, Rejectio
 const LARGEST_COUNT: f64 = 9_007_199_254_740_992.0;
 
 /// True, false, or nothing for null.
-pub(super) fn flag(key: &str, value: &Json<'_>) -> Result<Option<bool>, Rejection> {
+pub(super) fn flag(key: impl Display, value: &Json<'_>) -> Result<Option<bool>, Rejection> {
     match value {
         Json::Null => Ok(None),
         Json::Bool(value) => Ok(Some(*value)),
@@ -96,19 +97,21 @@ pub(super) fn flag(key: &str, value: &Json<'_>) -> Result<Option<bool>, Rejectio
     }
 }
 
-/// A list of names, empty for null.
-pub(super) fn names(key: &str, value: &Json<'_>) -> Result<Vec<String>, Rejection> {
+/// Reads a list of names into `names`, none for null.
+pub(super) fn names<'a>(key: impl Display, value: &Json<'a>, names: &mut Vec<Cow<'a, str>>) -> Result<(), Rejection> {
+    names.clear();
     match value {
-        Json::Null => Ok(Vec::new()),
-        Json::List(items) => {
-            items.iter().map(|item| name(key, item).and_then(|name| name.ok_or_else(|| wrong_type(key, "a list of texts", item)))).collect()
-        }
+        Json::Null => Ok(()),
+        Json::List(items) => items.iter().try_for_each(|item| {
+            names.push(name(&key, item)?.ok_or_else(|| wrong_type(&key, "a list of texts", item))?);
+            Ok(())
+        }),
         other => Err(wrong_type(key, "a list of texts", other)),
     }
 }
 
 /// The pairs of an object, none for null.
-pub(super) fn object<'v, 'a>(key: &str, value: &'v Json<'a>) -> Result<&'v [(std::borrow::Cow<'a, str>, Json<'a>)], Rejection> {
+pub(super) fn object<'v, 'a>(key: impl Display, value: &'v Json<'a>) -> Result<&'v [(Cow<'a, str>, Json<'a>)], Rejection> {
     match value {
         Json::Null => Ok(&[]),
         Json::Object(pairs) => Ok(pairs),
@@ -117,7 +120,7 @@ pub(super) fn object<'v, 'a>(key: &str, value: &'v Json<'a>) -> Result<&'v [(std
 }
 
 /// The pairs of a record.
-pub(super) fn record<'v, 'a>(value: &'v Json<'a>) -> Result<&'v [(std::borrow::Cow<'a, str>, Json<'a>)], Rejection> {
+pub(super) fn record<'v, 'a>(value: &'v Json<'a>) -> Result<&'v [(Cow<'a, str>, Json<'a>)], Rejection> {
     match value {
         Json::Object(pairs) => Ok(pairs),
         other => Err(Rejection::new(Reason::NotAnObject, format!("a record must be an object, found {}", other.kind()))),
@@ -125,8 +128,8 @@ pub(super) fn record<'v, 'a>(value: &'v Json<'a>) -> Result<&'v [(std::borrow::C
 }
 
 /// A plausible point in time with an offset, in RFC 3339; digits past the microsecond are cut off.
-pub(super) fn timestamp(key: &str, value: &Json<'_>) -> Result<Option<Timestamp>, Rejection> {
-    let Some(text) = text(key, value)? else { return Ok(None) };
+pub(super) fn timestamp(key: impl Display, value: &Json<'_>) -> Result<Option<Timestamp>, Rejection> {
+    let Some(text) = text(&key, value)? else { return Ok(None) };
     let trimmed = text.trim();
     let timestamp = match trimmed.parse::<jiff::Timestamp>() {
         Ok(instant) => Some(Timestamp(instant.as_nanosecond().div_euclid(1000) as i64)),
@@ -149,30 +152,6 @@ pub(super) fn timestamp(key: &str, value: &Json<'_>) -> Result<Option<Timestamp>
 /// Whether a text is a date and time with an offset, however far away.
 fn has_offset(text: &str) -> bool {
     jiff::fmt::temporal::Pieces::parse(text).is_ok_and(|pieces| pieces.time().is_some() && pieces.offset().is_some())
-}
-
-/// Takes every scalar and list of texts under a key into further scalars; the last of equal keys wins, null counts as absent.
-/// Keys of other lists go to `ignored`.
-pub(super) fn further(key: String, value: &Json<'_>, extras: &mut BTreeMap<String, Scalar>, ignored: &mut Vec<String>) {
-    let scalar = match value {
-        Json::Null => return,
-        Json::Bool(value) => Scalar::Bool(*value),
-        Json::Integer(value) => Scalar::Number(*value as f64),
-        Json::Number(value) => Scalar::Number(*value),
-        Json::Text(text) => Scalar::Text(text.clone().into_owned()),
-        Json::List(items) => match texts(items) {
-            Some(texts) => Scalar::List(texts),
-            None => return ignored.push(key),
-        },
-        Json::Object(pairs) => {
-            return pairs.iter().for_each(|(name, value)| further(format!("{key}.{name}"), value, extras, ignored));
-        }
-    };
-    extras.insert(key, scalar);
-}
-
-fn texts(items: &[Json<'_>]) -> Option<Vec<String>> {
-    items.iter().map(|item| if let Json::Text(text) = item { Some(text.clone().into_owned()) } else { None }).collect()
 }
 
 /// Words that other programs write for numbers without a value.
@@ -215,25 +194,5 @@ mod tests {
         assert_eq!(count("x", &Json::Number(3.0)), Ok(Some(3)));
         assert_eq!(count("x", &Json::Number(3.5)).unwrap_err().reason, Reason::WrongType);
         assert_eq!(count("x", &Json::Number(1e300)).unwrap_err().reason, Reason::NumberOutOfRange);
-    }
-
-    #[test]
-    fn nested_scalars_get_dotted_keys_and_other_lists_are_named() {
-        let (mut extras, mut ignored) = (BTreeMap::new(), Vec::new());
-        further(
-            "context".into(),
-            &Json::parse(r#"{"gpu":{"load":1},"tags":["a"],"empty":[],"points":[1,2],"none":null}"#).unwrap(),
-            &mut extras,
-            &mut ignored,
-        );
-        assert_eq!(
-            extras.into_iter().collect::<Vec<_>>(),
-            [
-                ("context.empty".to_owned(), Scalar::List(Vec::new())),
-                ("context.gpu.load".to_owned(), Scalar::Number(1.0)),
-                ("context.tags".to_owned(), Scalar::List(vec!["a".into()])),
-            ]
-        );
-        assert_eq!(ignored, ["context.points"]);
     }
 }

@@ -34,7 +34,6 @@ mod tests {
     fn no_static_path_is_made_up() {
         let text =
             r#"{"trace_id":"t","timestamp":"2026-01-01T00:00:00Z","query":"q","query_id":"1","routing_decision":{"execution_path":"A"}}"#;
-        let parsed = (FORMAT.parse)(&Json::parse(text).unwrap()).unwrap();
-        assert_eq!(parsed.decision.static_path, None);
+        assert_eq!(crate::formats::samples::decision(&FORMAT, text).unwrap().static_path, None);
     }
 }

@@ -1,0 +1,512 @@
+//! Rows to columns: appends encoded rows to one array builder per column, without a decision in between.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, ListBuilder, StringBuilder, TimestampMicrosecondBuilder};
+use routewright_domain::Timestamp;
+
+use crate::columns::{Access, Column, DECISION_COLUMNS, Known, LAYER_COLUMNS};
+use crate::extras::{ExtraKind, KINDS, kind_of, known_at_decision};
+use crate::parquet_file::ExtraColumn;
+use crate::rows::Input;
+
+/// The kinds that the further scalars of some rows have, one bit per kind, by the digest of the key.
+pub(crate) type KindsByKey = BTreeMap<u64, u8>;
+
+/// Notes the further scalars of a row.
+pub(crate) fn note_extras(row: &[u8], kinds: &mut KindsByKey) {
+    let mut input = Input(row);
+    skip_columns(&mut input, |known| known != Known::Outcome);
+    note_part(&mut input, kinds);
+    for _ in 0..input.length().min(input.0.len()) {
+        LAYER_COLUMNS.iter().filter(|column| is_in_row(column)).for_each(|column| skip(&column.access, &mut input));
+    }
+    skip_columns(&mut input, |known| known == Known::Outcome);
+    note_part(&mut input, kinds);
+}
+
+fn skip_columns(input: &mut Input<'_>, is_wanted: impl Fn(Known) -> bool) {
+    DECISION_COLUMNS.iter().filter(|column| is_wanted(column.known)).for_each(|column| skip(&column.access, input));
+}
+
+fn note_part(input: &mut Input<'_>, kinds: &mut KindsByKey) {
+    for _ in 0..input.n_extras() {
+        let key = input.key();
+        let kind = kind_of(input.byte());
+        *kinds.entry(key).or_default() |= 1 << kind as u8;
+        skip_kind(kind, input);
+    }
+}
+
+/// Passes a column's mark and value; the time is not in the row.
+fn skip<T>(access: &Access<T>, input: &mut Input<'_>) {
+    if matches!(access, Access::Time(_)) || input.byte() == 0 {
+        return;
+    }
+    match access {
+        Access::Time(_) => {}
+        Access::Text(_) => skip_kind(ExtraKind::Text, input),
+        Access::Texts(_) => skip_kind(ExtraKind::List, input),
+        Access::Number(_) | Access::Integer(_) => skip_kind(ExtraKind::Number, input),
+        Access::Flag(_) => skip_kind(ExtraKind::Bool, input),
+    }
+}
+
+fn skip_kind(kind: ExtraKind, input: &mut Input<'_>) {
+    match kind {
+        ExtraKind::Bool => drop(input.byte()),
+        ExtraKind::Number => drop(input.number()),
+        ExtraKind::Text => input.skip_bytes(),
+        ExtraKind::List => (0..input.length().min(input.0.len())).for_each(|_| input.skip_bytes()),
+    }
+}
+
+/// Whether a layer's column stands in the row and not beside it.
+fn is_in_row<T>(column: &Column<T>) -> bool {
+    !matches!(column.name, "trace_id" | "timestamp")
+}
+
+/// A column that is being filled.
+enum Filling {
+    Time(TimestampMicrosecondBuilder),
+    Text(StringBuilder),
+    Texts(ListBuilder<StringBuilder>),
+    Number(Float64Builder),
+    Integer(Int64Builder),
+    Flag(BooleanBuilder),
+}
+
+impl Filling {
+    fn of<T>(access: &Access<T>) -> Self {
+        match access {
+            Access::Time(_) => Self::Time(TimestampMicrosecondBuilder::new().with_timezone("UTC")),
+            Access::Text(_) => Self::Text(StringBuilder::new()),
+            Access::Texts(_) => Self::Texts(ListBuilder::new(StringBuilder::new())),
+            Access::Number(_) => Self::Number(Float64Builder::new()),
+            Access::Integer(_) => Self::Integer(Int64Builder::new()),
+            Access::Flag(_) => Self::Flag(BooleanBuilder::new()),
+        }
+    }
+
+    fn of_kind(kind: ExtraKind) -> Self {
+        match kind {
+            ExtraKind::Bool => Self::Flag(BooleanBuilder::new()),
+            ExtraKind::Number => Self::Number(Float64Builder::new()),
+            ExtraKind::Text => Self::Text(StringBuilder::new()),
+            ExtraKind::List => Self::Texts(ListBuilder::new(StringBuilder::new())),
+        }
+    }
+
+    /// Appends the mark and value that come next, or the row's time.
+    fn take(&mut self, timestamp: Timestamp, input: &mut Input<'_>) {
+        match self {
+            Self::Time(column) => return column.append_value(timestamp.0),
+            _ if input.byte() == 0 => return self.append_null(),
+            _ => {}
+        }
+        self.take_value(input);
+    }
+
+    fn take_value(&mut self, input: &mut Input<'_>) {
+        match self {
+            Self::Time(column) => column.append_value(input.integer()),
+            Self::Text(column) => column.append_value(input.text()),
+            Self::Texts(column) => {
+                input.texts().for_each(|text| column.values().append_value(text));
+                column.append(true);
+            }
+            Self::Number(column) => column.append_value(input.number()),
+            Self::Integer(column) => column.append_value(input.integer()),
+            Self::Flag(column) => column.append_value(input.byte() == 1),
+        }
+    }
+
+    fn append_null(&mut self) {
+        match self {
+            Self::Time(column) => column.append_null(),
+            Self::Text(column) => column.append_null(),
+            Self::Texts(column) => column.append(false),
+            Self::Number(column) => column.append_null(),
+            Self::Integer(column) => column.append_null(),
+            Self::Flag(column) => column.append_null(),
+        }
+    }
+
+    /// Appends a value of a kind; one that is not the column's becomes text.
+    fn take_kind(&mut self, kind: ExtraKind, input: &mut Input<'_>) {
+        match (&mut *self, kind) {
+            (Self::Text(column), ExtraKind::Bool) => column.append_value(if input.byte() == 1 { "true" } else { "false" }),
+            (Self::Text(column), ExtraKind::Number) => column.append_value(input.number().to_string()),
+            (Self::Text(column), ExtraKind::List) => {
+                let texts: Vec<&str> = input.texts().collect();
+                column.append_value(serde_json::to_string(&texts).unwrap_or_default());
+            }
+            _ => self.take_value(input),
+        }
+    }
+
+    fn finish(&mut self) -> ArrayRef {
+        match self {
+            Self::Time(column) => Arc::new(column.finish()),
+            Self::Text(column) => Arc::new(column.finish()),
+            Self::Texts(column) => Arc::new(column.finish()),
+            Self::Number(column) => Arc::new(column.finish()),
+            Self::Integer(column) => Arc::new(column.finish()),
+            Self::Flag(column) => Arc::new(column.finish()),
+        }
+    }
+}
+
+/// Position of a further scalar's column by the digest of its key, in the order of digests.
+type Places = Vec<(u64, usize)>;
+
+/// Decisions and their layers as columns.
+pub(crate) struct RowColumns {
+    decisions: Vec<Filling>,
+    extras: Vec<Filling>,
+    known_places: Places,
+    outcome_places: Places,
+    layers: Vec<Filling>,
+    n_rows: usize,
+    n_layers: usize,
+    /// Rows whose outcome is pending.
+    pub(crate) n_pending: u64,
+    /// Every path that ran or that the rules chose.
+    pub(crate) paths: BTreeSet<String>,
+    /// Every path that a layer would have taken.
+    pub(crate) layer_paths: BTreeSet<String>,
+}
+
+/// Position of a column in a list.
+fn position_of<T>(columns: &[Column<T>], name: &str) -> usize {
+    columns.iter().position(|column| column.name == name).unwrap_or(columns.len())
+}
+
+impl RowColumns {
+    /// Columns for rows with these further scalars, each with the digest of its key.
+    pub(crate) fn new(extras: &[(u64, ExtraColumn)]) -> Self {
+        let places = |at_decision: bool| {
+            let chosen = extras.iter().enumerate().filter(|(_, (_, extra))| known_at_decision(&extra.key) == at_decision);
+            let mut places: Places = chosen.map(|(position, (digest, _))| (*digest, position)).collect();
+            places.sort_unstable();
+            places
+        };
+        Self {
+            decisions: DECISION_COLUMNS.iter().map(|column| Filling::of(&column.access)).collect(),
+            extras: extras.iter().map(|(_, extra)| Filling::of_kind(extra.kind)).collect(),
+            known_places: places(true),
+            outcome_places: places(false),
+            layers: LAYER_COLUMNS.iter().map(|column| Filling::of(&column.access)).collect(),
+            n_rows: 0,
+            n_layers: 0,
+            n_pending: 0,
+            paths: BTreeSet::new(),
+            layer_paths: BTreeSet::new(),
+        }
+    }
+
+    /// Rows and layers since the last [`Self::finish_decisions`] and [`Self::finish_layers`].
+    pub(crate) fn lengths(&self) -> (usize, usize) {
+        (self.n_rows, self.n_layers)
+    }
+
+    /// Appends a row.
+    pub(crate) fn push(&mut self, timestamp: Timestamp, row: &[u8]) {
+        let mut input = Input(row);
+        let (path_at, static_path_at) = (position_of(DECISION_COLUMNS, "path"), position_of(DECISION_COLUMNS, "static_path"));
+        for (position, (filling, column)) in self.decisions.iter_mut().zip(DECISION_COLUMNS).enumerate() {
+            if column.known != Known::Outcome {
+                if position == path_at || position == static_path_at {
+                    note_name(input, &mut self.paths);
+                }
+                filling.take(timestamp, &mut input);
+            }
+        }
+        take_extras(&mut self.extras, &self.known_places, &mut input);
+        for _ in 0..input.length().min(input.0.len()) {
+            self.n_layers += 1;
+            for (filling, column) in self.layers.iter_mut().zip(LAYER_COLUMNS) {
+                match column.name {
+                    "trace_id" => filling.take(timestamp, &mut Input(row)),
+                    "selected_path" => {
+                        note_name(input, &mut self.layer_paths);
+                        filling.take(timestamp, &mut input);
+                    }
+                    _ => filling.take(timestamp, &mut input),
+                }
+            }
+        }
+        // The first column of the outcome is the success.
+        self.n_pending += u64::from(input.0.first() == Some(&0));
+        for (filling, column) in self.decisions.iter_mut().zip(DECISION_COLUMNS) {
+            if column.known == Known::Outcome {
+                filling.take(timestamp, &mut input);
+            }
+        }
+        take_extras(&mut self.extras, &self.outcome_places, &mut input);
+        self.n_rows += 1;
+    }
+
+    /// The decisions so far as arrays: canonical columns, then further scalars.
+    pub(crate) fn finish_decisions(&mut self) -> Vec<ArrayRef> {
+        self.n_rows = 0;
+        self.decisions.iter_mut().chain(&mut self.extras).map(Filling::finish).collect()
+    }
+
+    /// The layers so far as arrays.
+    pub(crate) fn finish_layers(&mut self) -> Vec<ArrayRef> {
+        self.n_layers = 0;
+        self.layers.iter_mut().map(Filling::finish).collect()
+    }
+}
+
+/// Notes a name that comes next, without passing it.
+fn note_name(mut input: Input<'_>, names: &mut BTreeSet<String>) {
+    if input.byte() == 0 {
+        return;
+    }
+    let name = input.text();
+    if !names.contains(name) {
+        names.insert(name.to_owned());
+    }
+}
+
+/// Appends the further scalars that come next; row and places are both in the order of digests. What has no place is passed.
+fn take_extras(columns: &mut [Filling], places: &Places, input: &mut Input<'_>) {
+    let mut next = 0;
+    for _ in 0..input.n_extras() {
+        let key = input.key();
+        let kind = kind_of(input.byte());
+        while let Some((_, place)) = places.get(next).filter(|(digest, _)| *digest < key) {
+            columns[*place].append_null();
+            next += 1;
+        }
+        match places.get(next) {
+            Some((digest, place)) if *digest == key => {
+                columns[*place].take_kind(kind, input);
+                next += 1;
+            }
+            _ => skip_kind(kind, input),
+        }
+    }
+    places[next..].iter().for_each(|(_, place)| columns[*place].append_null());
+}
+
+/// What comes back of a draft that becomes a row, columns, and a decision again.
+#[cfg(test)]
+pub(crate) fn round_trip(draft: &mut crate::draft::Draft<'_>) -> (routewright_domain::Decision, Vec<routewright_domain::LayerAttempt>) {
+    use arrow::array::RecordBatch;
+    use arrow::datatypes::Schema;
+    use std::path::Path;
+
+    use crate::parquet_file::{extra_fields, fields, take_columns, take_extras};
+    use crate::rows::encode;
+
+    draft.extras.settle();
+    let mut row = Vec::new();
+    encode(draft, &mut row);
+    let mut kinds = KindsByKey::new();
+    note_extras(&row, &mut kinds);
+    let extras = extra_columns(&kinds, &draft.extras.keys);
+    let mut columns = RowColumns::new(&extras);
+    columns.push(draft.timestamp, &row);
+    let batch = |fields: Vec<arrow::datatypes::Field>, arrays| RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).unwrap();
+    let all_fields = fields(DECISION_COLUMNS).into_iter().chain(extra_fields(extras.iter().map(|(_, extra)| extra))).collect();
+    let decisions = batch(all_fields, columns.finish_decisions());
+    let mut decision = [routewright_domain::Decision::default()];
+    take_columns(DECISION_COLUMNS, &decisions, &mut decision, Path::new("")).unwrap();
+    let merged = extras.iter().map(|(_, extra)| (extra.key.clone(), extra.kind)).collect();
+    take_extras(&decisions, &merged, &mut decision, Path::new("")).unwrap();
+    let layers = batch(fields(LAYER_COLUMNS), columns.finish_layers());
+    let mut attempts = vec![routewright_domain::LayerAttempt::default(); layers.num_rows()];
+    take_columns(LAYER_COLUMNS, &layers, &mut attempts, Path::new("")).unwrap();
+    let [decision] = decision;
+    (decision, attempts)
+}
+
+/// The columns of further scalars, by name: the one kind that rows have, or text where they disagree.
+pub(crate) fn extra_columns(kinds: &KindsByKey, keys: &crate::extras::Keys) -> Vec<(u64, ExtraColumn)> {
+    let named = kinds.iter().filter_map(|(digest, bits)| Some((*digest, *bits, keys.name(*digest)?.to_owned())));
+    let mut columns: Vec<(u64, ExtraColumn)> =
+        named.map(|(digest, bits, key)| (digest, ExtraColumn { key, kind: one_kind(bits) })).collect();
+    columns.sort_by(|a, b| a.1.key.cmp(&b.1.key));
+    columns
+}
+
+fn one_kind(bits: u8) -> ExtraKind {
+    KINDS.into_iter().find(|kind| bits == 1 << *kind as u8).unwrap_or(ExtraKind::Text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use proptest::prelude::*;
+    use routewright_domain::{Propensity, Scalar};
+
+    use super::*;
+    use crate::draft::{Draft, LayerDraft};
+    use crate::json::Json;
+    use crate::rows::{encode, trace_id};
+
+    fn full() -> Draft<'static> {
+        let mut draft = Draft {
+            trace_id: "t".into(),
+            timestamp: Timestamp(5),
+            query: "größer".into(),
+            query_id: "q".into(),
+            session_id: Some("s".into()),
+            user_id: Some("u".into()),
+            path: "A".into(),
+            static_path: Some("B".into()),
+            propensity: Some(Propensity::CERTAIN),
+            candidates: vec!["A".into(), "B".into()],
+            policy_id: Some("p".into()),
+            explored: Some(true),
+            tool_name: Some("tool".into()),
+            confidence: Some(0.5),
+            query_type: Some("chat".into()),
+            complexity: Some("simple".into()),
+            success: Some(false),
+            latency_ms: Some(1.5),
+            error: Some("timeout".into()),
+            tool_execution_time_ms: Some(2.5),
+            llm_calls: Some(-3),
+            cost: Some(0.25),
+            user_feedback: Some("positive".into()),
+            response_length: Some(7),
+            hallucination_detected: Some(true),
+            quality_score: Some(0.75),
+            optimal_path: Some("C".into()),
+            ..Draft::default()
+        };
+        draft.propensities.set("B".into(), 0.25);
+        draft.propensities.set("A".into(), 0.5);
+        draft.propensities.set("A".into(), 0.75);
+        draft.extras.take("context", "mode", &Json::Text("x".repeat(300).into()));
+        draft.extras.take("execution_outcome", "tokens", &Json::Integer(1));
+        draft.extras.take("execution_outcome", "tokens", &Json::Number(1.5));
+        draft.extras.take(
+            "query_features",
+            "",
+            &Json::parse(r#"{"keywords":["a",""],"points":[1,2],"deep":{"er":true},"none":null}"#).unwrap(),
+        );
+        draft
+    }
+
+    #[test]
+    fn every_field_comes_back_as_it_was() {
+        let (decision, layers) = round_trip(&mut full());
+        assert_eq!(full().into_parts(), (decision.clone(), layers.clone()));
+        let expected = routewright_domain::Decision {
+            trace_id: "t".into(),
+            timestamp: Timestamp(5),
+            query: "größer".into(),
+            query_id: "q".into(),
+            session_id: Some("s".into()),
+            user_id: Some("u".into()),
+            path: "A".into(),
+            static_path: Some("B".into()),
+            propensity: Some(Propensity::CERTAIN),
+            propensities: BTreeMap::from([("A".to_owned(), 0.75), ("B".to_owned(), 0.25)]),
+            candidates: vec!["A".into(), "B".into()],
+            policy_id: Some("p".into()),
+            explored: Some(true),
+            tool_name: Some("tool".into()),
+            confidence: Some(0.5),
+            query_type: Some("chat".into()),
+            complexity: Some("simple".into()),
+            success: Some(false),
+            latency_ms: Some(1.5),
+            error: Some("timeout".into()),
+            tool_execution_time_ms: Some(2.5),
+            llm_calls: Some(-3),
+            cost: Some(0.25),
+            user_feedback: Some("positive".into()),
+            response_length: Some(7),
+            hallucination_detected: Some(true),
+            quality_score: Some(0.75),
+            optimal_path: Some("C".into()),
+            extras: BTreeMap::from([
+                ("context.mode".to_owned(), Scalar::Text("x".repeat(300))),
+                ("execution_outcome.tokens".to_owned(), Scalar::Number(1.5)),
+                ("query_features..deep.er".to_owned(), Scalar::Bool(true)),
+                ("query_features..keywords".to_owned(), Scalar::List(vec!["a".into(), String::new()])),
+            ]),
+        };
+        assert_eq!((decision, layers), (expected, Vec::new()));
+    }
+
+    #[test]
+    fn layers_carry_the_id_and_time_of_their_decision() {
+        let layer = LayerDraft {
+            layer_id: 2,
+            layer_name: Cow::Borrowed("rag"),
+            success: Some(true),
+            confidence: 0.5,
+            threshold: Some(0.25),
+            selected_path: Some("A".into()),
+            latency_ms: Some(4.0),
+            backend: Some("QDRANT".into()),
+            cache_hit: Some(false),
+        };
+        let (_, layers) = round_trip(&mut Draft { layers: vec![layer.clone(), LayerDraft::default()], ..full() });
+        let expected = routewright_domain::LayerAttempt {
+            trace_id: "t".into(),
+            timestamp: Timestamp(5),
+            layer_id: 2,
+            layer_name: "rag".into(),
+            success: Some(true),
+            confidence: 0.5,
+            threshold: Some(0.25),
+            selected_path: Some("A".into()),
+            latency_ms: Some(4.0),
+            backend: Some("QDRANT".into()),
+            cache_hit: Some(false),
+        };
+        assert_eq!((layers.len(), &layers[0]), (2, &expected));
+    }
+
+    #[test]
+    fn an_outcome_changes_only_the_bytes_after_the_decision() {
+        let (mut first, mut second) = (Vec::new(), Vec::new());
+        let (mut done, mut pending) = (full(), Draft { success: None, timestamp: Timestamp(9), ..full() });
+        done.extras.settle();
+        pending.extras.settle();
+        let shape = encode(&done, &mut first);
+        let other = encode(&pending, &mut second);
+        assert_eq!((other.outcome_at, other.outcome_fields), (shape.outcome_at, shape.outcome_fields & !1));
+        assert_eq!(first[..shape.outcome_at], second[..shape.outcome_at]);
+        assert_eq!(shape.outcome_fields, 0b1000_0111_1111_1111);
+    }
+
+    #[test]
+    fn a_settled_row_counts_its_keys_once_and_what_was_ignored() {
+        let mut draft = full();
+        draft.extras.settle();
+        let counts: Vec<(&str, [u64; 4], u64)> =
+            draft.extras.keys.by_name().into_iter().map(|(name, (_, entry))| (name, entry.kinds, entry.ignored)).collect();
+        assert_eq!(
+            counts,
+            [
+                ("context.mode", [0, 0, 1, 0], 0),
+                ("execution_outcome.tokens", [0, 1, 0, 0], 0),
+                ("query_features..deep.er", [1, 0, 0, 0], 0),
+                ("query_features..keywords", [0, 0, 0, 1], 0),
+                ("query_features..points", [0; 4], 1),
+            ]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_become_columns_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let capped: Vec<u8> = bytes.into_iter().map(|byte| byte & 0x0f).collect();
+            let mut kinds = KindsByKey::new();
+            note_extras(&capped, &mut kinds);
+            RowColumns::new(&[]).push(Timestamp(0), &capped);
+            trace_id(&capped);
+        }
+    }
+}

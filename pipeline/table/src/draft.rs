@@ -1,0 +1,298 @@
+//! A decision while its record is read: it borrows from the record, and keeps its further scalars in the form that rows have.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
+
+use routewright_domain::{Decision, LayerAttempt, Propensity, Scalar, Timestamp};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use crate::extras::{ExtraKind, Keys, kind_of};
+use crate::json::Json;
+use crate::rows::{Input, put_bytes, put_texts};
+
+/// What one record gives; the fields are those of [`Decision`](routewright_domain::Decision). One draft serves many records in turn.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Draft<'a> {
+    pub(crate) trace_id: Cow<'a, str>,
+    pub(crate) timestamp: Timestamp,
+    pub(crate) query: Cow<'a, str>,
+    pub(crate) query_id: Cow<'a, str>,
+    pub(crate) session_id: Option<Cow<'a, str>>,
+    pub(crate) user_id: Option<Cow<'a, str>>,
+    pub(crate) path: Cow<'a, str>,
+    pub(crate) static_path: Option<Cow<'a, str>>,
+    pub(crate) propensity: Option<Propensity>,
+    pub(crate) propensities: Propensities<'a>,
+    pub(crate) candidates: Vec<Cow<'a, str>>,
+    pub(crate) policy_id: Option<Cow<'a, str>>,
+    pub(crate) explored: Option<bool>,
+    pub(crate) tool_name: Option<Cow<'a, str>>,
+    pub(crate) confidence: Option<f64>,
+    pub(crate) query_type: Option<Cow<'a, str>>,
+    pub(crate) complexity: Option<Cow<'a, str>>,
+    pub(crate) success: Option<bool>,
+    pub(crate) latency_ms: Option<f64>,
+    pub(crate) error: Option<Cow<'a, str>>,
+    pub(crate) tool_execution_time_ms: Option<f64>,
+    pub(crate) llm_calls: Option<i64>,
+    pub(crate) cost: Option<f64>,
+    pub(crate) user_feedback: Option<Cow<'a, str>>,
+    pub(crate) response_length: Option<i64>,
+    pub(crate) hallucination_detected: Option<bool>,
+    pub(crate) quality_score: Option<f64>,
+    pub(crate) optimal_path: Option<Cow<'a, str>>,
+    /// The layers that were attempted, where the format logs a cascade.
+    pub(crate) layers: Vec<LayerDraft<'a>>,
+    /// Every further scalar.
+    pub(crate) extras: Extras,
+}
+
+/// One attempted layer; the id and the time are the decision's.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LayerDraft<'a> {
+    pub(crate) layer_id: i64,
+    pub(crate) layer_name: Cow<'a, str>,
+    pub(crate) success: Option<bool>,
+    pub(crate) confidence: f64,
+    pub(crate) threshold: Option<f64>,
+    pub(crate) selected_path: Option<Cow<'a, str>>,
+    pub(crate) latency_ms: Option<f64>,
+    pub(crate) backend: Option<Cow<'a, str>>,
+    pub(crate) cache_hit: Option<bool>,
+}
+
+impl Draft<'_> {
+    /// An empty draft that goes on with the memory and the keys of another's further scalars.
+    pub(crate) fn with(mut extras: Extras) -> Self {
+        extras.clear();
+        Self { extras, ..Self::default() }
+    }
+
+    /// The decision and its layers, for those who want no row.
+    pub(crate) fn into_parts(mut self) -> (Decision, Vec<LayerAttempt>) {
+        self.extras.settle();
+        let attempts = self.layers.iter().map(|layer| LayerAttempt {
+            trace_id: self.trace_id.clone().into_owned(),
+            timestamp: self.timestamp,
+            layer_id: layer.layer_id,
+            layer_name: layer.layer_name.clone().into_owned(),
+            success: layer.success,
+            confidence: layer.confidence,
+            threshold: layer.threshold,
+            selected_path: owned(&layer.selected_path),
+            latency_ms: layer.latency_ms,
+            backend: owned(&layer.backend),
+            cache_hit: layer.cache_hit,
+        });
+        let attempts = attempts.collect();
+        let decision = Decision {
+            extras: self.extras.to_scalars(),
+            trace_id: self.trace_id.into_owned(),
+            timestamp: self.timestamp,
+            query: self.query.into_owned(),
+            query_id: self.query_id.into_owned(),
+            session_id: owned(&self.session_id),
+            user_id: owned(&self.user_id),
+            path: self.path.into_owned(),
+            static_path: owned(&self.static_path),
+            propensity: self.propensity,
+            propensities: self.propensities.0.into_iter().map(|(path, probability)| (path.into_owned(), probability)).collect(),
+            candidates: self.candidates.into_iter().map(Cow::into_owned).collect(),
+            policy_id: owned(&self.policy_id),
+            explored: self.explored,
+            tool_name: owned(&self.tool_name),
+            confidence: self.confidence,
+            query_type: owned(&self.query_type),
+            complexity: owned(&self.complexity),
+            success: self.success,
+            latency_ms: self.latency_ms,
+            error: owned(&self.error),
+            tool_execution_time_ms: self.tool_execution_time_ms,
+            llm_calls: self.llm_calls,
+            cost: self.cost,
+            user_feedback: owned(&self.user_feedback),
+            response_length: self.response_length,
+            hallucination_detected: self.hallucination_detected,
+            quality_score: self.quality_score,
+            optimal_path: owned(&self.optimal_path),
+        };
+        (decision, attempts)
+    }
+}
+
+fn owned(text: &Option<Cow<'_, str>>) -> Option<String> {
+    text.as_deref().map(str::to_owned)
+}
+
+/// Probabilities of paths, sorted by path; every path once.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Propensities<'a>(Vec<(Cow<'a, str>, f64)>);
+
+impl<'a> Propensities<'a> {
+    /// Takes the probability of a path; the last one of a path counts.
+    pub(crate) fn set(&mut self, path: Cow<'a, str>, probability: f64) {
+        match self.0.binary_search_by(|(known, _)| known.cmp(&path)) {
+            Ok(at) => self.0[at].1 = probability,
+            Err(at) => self.0.insert(at, (path, probability)),
+        }
+    }
+
+    /// The probability of a path.
+    pub(crate) fn get(&self, path: &str) -> Option<f64> {
+        self.0.iter().find(|(known, _)| known == path).map(|(_, probability)| *probability)
+    }
+
+    /// The sum, in the order of paths.
+    pub(crate) fn sum(&self) -> f64 {
+        self.0.iter().map(|(_, probability)| probability).sum()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl Serialize for Propensities<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        self.0.iter().try_for_each(|(path, probability)| map.serialize_entry(path, probability))?;
+        map.end()
+    }
+}
+
+/// The further scalars of one record, encoded, with the table of all keys that were seen.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Extras {
+    /// Kind and value of each, one after the other.
+    values: Vec<u8>,
+    slots: Vec<ExtraSlot>,
+    /// Keys whose values have no column.
+    ignored: Vec<u64>,
+    /// The dotted key that is being made.
+    dotted: String,
+    /// Every key of the records so far.
+    pub(crate) keys: Keys,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct ExtraSlot {
+    key: u64,
+    start: u32,
+    end: u32,
+}
+
+impl Extras {
+    fn clear(&mut self) {
+        self.values.clear();
+        self.slots.clear();
+        self.ignored.clear();
+    }
+
+    /// Takes every scalar and list of texts under `prefix.name`; the last of equal keys wins, null counts as absent.
+    /// Keys of other lists are counted as ignored.
+    pub(crate) fn take(&mut self, prefix: impl fmt::Display, name: &str, value: &Json<'_>) {
+        self.begin(prefix, name);
+        self.take_dotted(value);
+    }
+
+    /// Takes a number that was read already.
+    pub(crate) fn take_number(&mut self, prefix: &str, name: &str, value: f64) {
+        self.begin(prefix, name);
+        self.put(ExtraKind::Number, |out| out.extend_from_slice(&value.to_le_bytes()));
+    }
+
+    /// Takes a text that was read already.
+    pub(crate) fn take_text(&mut self, prefix: &str, name: &str, value: &str) {
+        self.begin(prefix, name);
+        self.put(ExtraKind::Text, |out| put_bytes(value.as_bytes(), out));
+    }
+
+    /// Counts a key whose value has no column.
+    pub(crate) fn ignore(&mut self, prefix: impl fmt::Display, name: &str) {
+        self.begin(prefix, name);
+        self.ignored.push(self.keys.digest(&self.dotted));
+    }
+
+    fn begin(&mut self, prefix: impl fmt::Display, name: &str) {
+        self.dotted.clear();
+        // Writing to a string does not fail.
+        let _ = write!(self.dotted, "{prefix}.");
+        self.dotted.push_str(name);
+    }
+
+    fn take_dotted(&mut self, value: &Json<'_>) {
+        match value {
+            Json::Null => {}
+            Json::Bool(value) => self.put(ExtraKind::Bool, |out| out.push(u8::from(*value))),
+            Json::Integer(value) => self.put(ExtraKind::Number, |out| out.extend_from_slice(&(*value as f64).to_le_bytes())),
+            Json::Number(value) => self.put(ExtraKind::Number, |out| out.extend_from_slice(&value.to_le_bytes())),
+            Json::Text(text) => self.put(ExtraKind::Text, |out| put_bytes(text.as_bytes(), out)),
+            Json::List(items) if items.iter().all(|item| matches!(item, Json::Text(_))) => {
+                let texts = items.iter().filter_map(|item| if let Json::Text(text) = item { Some(text.as_ref()) } else { None });
+                self.put(ExtraKind::List, |out| put_texts(items.len(), texts, out));
+            }
+            Json::List(_) => self.ignored.push(self.keys.digest(&self.dotted)),
+            Json::Object(pairs) => {
+                let length = self.dotted.len();
+                for (name, value) in pairs {
+                    self.dotted.push('.');
+                    self.dotted.push_str(name);
+                    self.take_dotted(value);
+                    self.dotted.truncate(length);
+                }
+            }
+        }
+    }
+
+    fn put(&mut self, kind: ExtraKind, put: impl FnOnce(&mut Vec<u8>)) {
+        let key = self.keys.digest(&self.dotted);
+        let start = self.values.len();
+        self.values.push(kind as u8);
+        put(&mut self.values);
+        // A record is far smaller than 4 GiB: `RecordLimits`.
+        self.slots.push(ExtraSlot { key, start: start as u32, end: self.values.len() as u32 });
+    }
+
+    /// Brings the scalars into the order of rows, and counts them and what was ignored.
+    pub(crate) fn settle(&mut self) {
+        self.slots.sort_by_key(|slot| slot.key);
+        // Of equal keys the last one stays.
+        self.slots.dedup_by(|next, kept| {
+            let is_same = next.key == kept.key;
+            if is_same {
+                *kept = *next;
+            }
+            is_same
+        });
+        for slot in &self.slots {
+            self.keys.count(slot.key, self.values[slot.start as usize]);
+        }
+        self.ignored.iter().for_each(|key| self.keys.count_ignored(*key));
+    }
+
+    /// The settled scalars that are known at the decision, or those that are not: digest of the key, kind and value as bytes.
+    pub(crate) fn known(&self, at_decision: bool) -> impl Iterator<Item = (u64, &[u8])> {
+        let chosen = self.slots.iter().filter(move |slot| self.keys.known_at_decision(slot.key) == at_decision);
+        chosen.map(|slot| (slot.key, &self.values[slot.start as usize..slot.end as usize]))
+    }
+
+    /// The settled scalars by key.
+    fn to_scalars(&self) -> BTreeMap<String, Scalar> {
+        let scalars = self.slots.iter().filter_map(|slot| {
+            let mut input = Input(&self.values[slot.start as usize..slot.end as usize]);
+            let scalar = match kind_of(input.byte()) {
+                ExtraKind::Bool => Scalar::Bool(input.byte() == 1),
+                ExtraKind::Number => Scalar::Number(input.number()),
+                ExtraKind::Text => Scalar::Text(input.text().to_owned()),
+                ExtraKind::List => Scalar::List(input.texts().map(str::to_owned).collect()),
+            };
+            Some((self.keys.name(slot.key)?.to_owned(), scalar))
+        });
+        scalars.collect()
+    }
+}
