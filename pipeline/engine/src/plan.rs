@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::config::Config;
-use crate::digest::digest_of;
+use crate::digest::{Digests, Writers};
 use crate::record::{Reason, Record};
 use crate::stage::StageEntry;
 
@@ -81,12 +81,16 @@ impl Plan {
     pub fn make(project: &Path, stages: &[StageEntry], config: &Config, selection: &Selection) -> Result<Self, PlanError> {
         verify(stages)?;
         let chosen = choose(stages, selection)?;
+        let known = Digests::load(project);
         let mut running: Vec<StageEntry> = Vec::new();
         let mut planned = Vec::with_capacity(chosen.len());
         for entry in chosen {
             let before = running.iter().find(|earlier| feeds(earlier, &entry)).map(|earlier| Reason::After(earlier.name));
-            let reason =
-                if is_forced(&entry, selection) { Some(Reason::Forced) } else { reason(project, &entry, config)?.map_or(before, Some) };
+            let reason = if is_forced(&entry, selection) {
+                Some(Reason::Forced)
+            } else {
+                reason(project, &entry, config, &known)?.map_or(before, Some)
+            };
             if reason.is_some() {
                 running.push(entry);
             }
@@ -155,28 +159,44 @@ pub(crate) fn feeds(earlier: &StageEntry, later: &StageEntry) -> bool {
 }
 
 /// Why a stage has to run, as things stand now.
-pub(crate) fn reason(project: &Path, entry: &StageEntry, config: &Config) -> Result<Option<Reason>, PlanError> {
+pub(crate) fn reason(project: &Path, entry: &StageEntry, config: &Config, known: &Digests) -> Result<Option<Reason>, PlanError> {
     let Some(record) = Record::read(project, entry.name) else { return Ok(Some(Reason::NeverRan)) };
-    let mut now = current(project, entry, config)?;
-    now.outputs = digests(project, (entry.outputs)().iter().map(|place| (*place).to_owned()))?;
+    let mut now = current(project, entry, config, known)?;
+    now.outputs = outputs(project, entry, known)?;
     Ok(record.reason(&now))
 }
 
 /// What a stage would be run with now; outputs are left empty.
-pub(crate) fn current(project: &Path, entry: &StageEntry, config: &Config) -> Result<Record, PlanError> {
+pub(crate) fn current(project: &Path, entry: &StageEntry, config: &Config, known: &Digests) -> Result<Record, PlanError> {
     let settings = config.table(entry.name).clone();
-    let sources = (entry.sources)(&settings);
-    let places = (entry.inputs)().into_iter().map(str::to_owned).chain(sources);
-    let inputs = digests(project, places)?;
+    let mut inputs = digests(project, (entry.inputs)().into_iter().map(str::to_owned), known, Writers::Stages)?;
+    inputs.extend(digests(project, (entry.sources)(&settings).into_iter(), known, Writers::Anybody)?);
     Ok(Record::new(entry.version, entry.uses_seed.then(|| config.seed()), settings, inputs))
 }
 
+/// Digests of a stage's outputs as they stand.
+pub(crate) fn outputs(project: &Path, entry: &StageEntry, known: &Digests) -> Result<BTreeMap<String, String>, PlanError> {
+    digests(project, (entry.outputs)().iter().map(|place| (*place).to_owned()), known, Writers::Stages)
+}
+
+/// Whether a stage's outputs are what it wrote last, with this version and these settings, so that it may go on from them.
+pub(crate) fn can_go_on(project: &Path, entry: &StageEntry, now: &Record, known: &Digests) -> Result<bool, PlanError> {
+    let Some(record) = Record::read(project, entry.name) else { return Ok(false) };
+    let is_same_work = record.version == now.version && record.seed == now.seed && record.settings == now.settings;
+    Ok(is_same_work && record.outputs == outputs(project, entry, known)?)
+}
+
 /// Digests of the places that exist.
-pub(crate) fn digests(project: &Path, places: impl Iterator<Item = String>) -> Result<BTreeMap<String, String>, PlanError> {
+fn digests(
+    project: &Path,
+    places: impl Iterator<Item = String>,
+    known: &Digests,
+    writers: Writers,
+) -> Result<BTreeMap<String, String>, PlanError> {
     let mut found = BTreeMap::new();
     for place in places {
         let path = project.join(&place);
-        if let Some(digest) = digest_of(&path).map_err(|source| PlanError::Io { path, source })? {
+        if let Some(digest) = known.of(&path, writers).map_err(|source| PlanError::Io { path, source })? {
             found.insert(place, digest);
         }
     }

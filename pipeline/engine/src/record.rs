@@ -12,7 +12,7 @@ use serde_json::Value;
 pub(crate) const FOLDER: &str = "data/.stages";
 
 /// Version of the record's format.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What a stage was run with and what came out; written last, so that its presence means that the outputs are whole.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

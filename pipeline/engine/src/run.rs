@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::artifact::ArtifactError;
 use crate::config::Config;
+use crate::digest::Digests;
 use crate::lock::{Lock, LockError};
 use crate::memory;
 use crate::observer::{Event, Observer};
@@ -116,10 +117,14 @@ pub fn run(job: &Job<'_>, observer: &dyn Observer) -> Result<RunReport, RunError
     plan::verify(job.stages)?;
     let chosen = plan::choose(job.stages, &job.selection)?;
     let _lock = Lock::take(job.project, &job.command)?;
+    let known = Digests::load(job.project);
     let mut report = RunReport::default();
     for (position, entry) in chosen.iter().enumerate() {
-        let reason =
-            if plan::is_forced(entry, &job.selection) { Some(Reason::Forced) } else { plan::reason(job.project, entry, job.config)? };
+        let reason = if plan::is_forced(entry, &job.selection) {
+            Some(Reason::Forced)
+        } else {
+            plan::reason(job.project, entry, job.config, &known)?
+        };
         let Some(reason) = reason else {
             observer.event(Event::Fresh { stage: entry.name });
             report.stages.push(StageReport { stage: entry.name, status: Status::Fresh, reason: None, seconds: 0.0, peak_bytes: None });
@@ -128,7 +133,9 @@ pub fn run(job: &Job<'_>, observer: &dyn Observer) -> Result<RunReport, RunError
         observer.event(Event::Started { stage: entry.name, reason: &reason });
         memory::reset_peak();
         let started = Instant::now();
-        let result = run_stage(job, entry, observer);
+        let result = run_stage(job, entry, &reason, &known, observer);
+        // What cannot be remembered is read again next time.
+        let _ = known.save();
         let seconds = started.elapsed().as_secs_f64();
         let peak_bytes = memory::peak_bytes();
         let status = if result.is_ok() { Status::Ran } else { Status::Failed };
@@ -171,9 +178,16 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 /// Runs one stage: outputs are written beside their place, renamed, and the record is written last.
-fn run_stage(job: &Job<'_>, entry: &StageEntry, observer: &dyn Observer) -> Result<(), (FailureKind, ArtifactError)> {
+fn run_stage(
+    job: &Job<'_>,
+    entry: &StageEntry,
+    reason: &Reason,
+    known: &Digests,
+    observer: &dyn Observer,
+) -> Result<(), (FailureKind, ArtifactError)> {
     let other = |error: PlaceError| (FailureKind::Other, ArtifactError::from(error));
-    let mut record = plan::current(job.project, entry, job.config).map_err(|error| (FailureKind::Other, error.into()))?;
+    let planned = |error: PlanError| (FailureKind::Other, ArtifactError::from(error));
+    let mut record = plan::current(job.project, entry, job.config, known).map_err(planned)?;
     for place in (entry.inputs)() {
         if !record.inputs.contains_key(place) {
             let writer = job.stages.iter().find(|stage| (stage.outputs)().contains(&place)).map_or("", |stage| stage.name);
@@ -185,8 +199,10 @@ fn run_stage(job: &Job<'_>, entry: &StageEntry, observer: &dyn Observer) -> Resu
     for place in (entry.outputs)() {
         clear_beside(&job.project.join(place)).map_err(other)?;
     }
+    let can_go_on = *reason != Reason::Forced && plan::can_go_on(job.project, entry, &record, known).map_err(planned)?;
     let context = Context {
         stage: entry.name,
+        earlier: can_go_on.then(|| job.project.to_owned()),
         seed: job.config.seed(),
         sources: (entry.sources)(&record.settings).iter().map(|source| job.project.join(source)).collect(),
         scratch: scratch.clone(),
@@ -202,8 +218,7 @@ fn run_stage(job: &Job<'_>, entry: &StageEntry, observer: &dyn Observer) -> Resu
         for place in (entry.outputs)() {
             put_in_place(&job.project.join(place)).map_err(|source| other(PlaceError::Write { place, source: source.into() }))?;
         }
-        record.outputs = plan::digests(job.project, (entry.outputs)().iter().map(|place| (*place).to_owned()))
-            .map_err(|error| (FailureKind::Other, error.into()))?;
+        record.outputs = plan::outputs(job.project, entry, known).map_err(planned)?;
         record
             .write(job.project, entry.name)
             .map_err(|source| other(PlaceError::Folder { path: job.project.join(crate::record::FOLDER), source }))
@@ -254,11 +269,14 @@ fn put_in_place(place: &Path) -> io::Result<()> {
     }
 }
 
-/// Asks the system to put a file, or every file of a folder, onto the disk.
+/// Asks the system to put a file, or every file of a folder, onto the disk; hidden files have to be able to look after themselves.
 fn sync(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         for entry in std::fs::read_dir(path)? {
-            sync(&entry?.path())?;
+            let entry = entry?;
+            if !entry.file_name().to_string_lossy().starts_with('.') {
+                sync(&entry.path())?;
+            }
         }
     }
     std::fs::File::open(path)?.sync_all()

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::artifact::{ArtifactError, Artifacts};
+use crate::artifact::{Artifact, ArtifactError, Artifacts};
 use crate::observer::{Event, Observer};
 
 /// One step of the line. The graph follows from `Inputs` and `Outputs`.
@@ -92,6 +92,7 @@ impl StageError {
 /// What a stage may know of the run it is part of.
 pub struct Context<'a> {
     pub(crate) stage: &'static str,
+    pub(crate) earlier: Option<PathBuf>,
     pub(crate) seed: u64,
     pub(crate) sources: Vec<PathBuf>,
     pub(crate) scratch: PathBuf,
@@ -107,6 +108,12 @@ impl Context<'_> {
     /// The files and folders of [`Stage::sources`], in the same order, as real places.
     pub fn sources(&self) -> &[PathBuf] {
         &self.sources
+    }
+
+    /// The stage's own output of the last run at a place, to go on from. Nothing where the stage never ran, was forced, ran as another
+    /// version or with other settings, or where any of its outputs is not what it wrote.
+    pub fn earlier<A: Artifact>(&self) -> Option<PathBuf> {
+        self.earlier.as_ref().map(|project| project.join(A::PATH))
     }
 
     /// An empty folder in the project for what does not fit into memory; emptied when the stage ends.
