@@ -127,7 +127,7 @@ pub(crate) fn check_extent(n_decisions: u64, n_days: u32, first_day: Date) -> Re
 }
 
 /// Whether a number lies in its range; NaN does not.
-fn check_range(name: &'static str, found: f64, lowest: f64, highest: f64) -> Result<(), SettingsError> {
+pub(crate) fn check_range(name: &'static str, found: f64, lowest: f64, highest: f64) -> Result<(), SettingsError> {
     if (lowest..=highest).contains(&found) { Ok(()) } else { Err(SettingsError::Range { name, lowest, highest, found }) }
 }
 

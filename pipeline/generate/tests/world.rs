@@ -246,6 +246,31 @@ fn cascade_events_have_the_required_keys_and_known_names() {
 }
 
 #[test]
+fn shadow_runs_ask_every_layer_and_change_nothing_else() {
+    let events = |shadow: f64| {
+        let world =
+            CascadeWorld::new(&CascadeSettings { n_decisions: 2_000, n_days: 1, shadow, ..CascadeSettings::default() }, Seed(3)).unwrap();
+        let mut log = Vec::new();
+        world.write_day(0, &mut log, None).unwrap();
+        objects(&log)
+    };
+    let (plain, shadowed) = (events(0.0), events(0.25));
+    let mut n_longer = 0;
+    for (plain, shadowed) in plain.iter().zip(&shadowed) {
+        assert_eq!(plain["final_decision"]["selected_master"], shadowed["final_decision"]["selected_master"]);
+        assert_eq!(plain["total_latency_ms"], shadowed["total_latency_ms"]);
+        let layers = |event: &Value| event["routing_layers"].as_array().unwrap().clone();
+        let (before, after) = (layers(plain), layers(shadowed));
+        assert_eq!(after.iter().filter(|layer| layer["success"] == true).count(), 1);
+        if before.len() < after.len() {
+            n_longer += 1;
+            assert_eq!(after.len(), 4, "the user is not asked in shadow");
+        }
+    }
+    assert!((400..600).contains(&n_longer), "{n_longer}: about a quarter, but for those that asked every layer anyway");
+}
+
+#[test]
 fn the_cascade_is_as_accurate_as_its_truth_says() {
     let n = 40_000;
     let world = CascadeWorld::new(&CascadeSettings { n_decisions: n, n_days: 1, ..CascadeSettings::default() }, Seed(2)).unwrap();

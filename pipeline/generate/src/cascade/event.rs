@@ -151,10 +151,11 @@ struct Feedback {
     threshold_too_low: bool,
 }
 
-/// Appends the event as it is logged, without its end.
-pub(super) fn write_line(event: &Event, rng: &mut Rng, line: &mut Vec<u8>) -> serde_json::Result<()> {
+/// Appends the event as it is logged, without its end. `is_shadowed`: every layer but the user was asked, whoever settled it.
+pub(super) fn write_line(event: &Event, is_shadowed: bool, rng: &mut Rng, line: &mut Vec<u8>) -> serde_json::Result<()> {
     let taken = event.answers[event.settled_by];
-    let routing_layers = (0..=event.settled_by).map(|row| layer_record(event, row, rng)).collect();
+    let n_asked = if is_shadowed { CLARIFICATION.max(event.settled_by + 1) } else { event.settled_by + 1 };
+    let routing_layers = (0..n_asked).map(|row| layer_record(event, row, rng)).collect();
     let outcome = outcome(event, rng);
     let record = Record {
         event_id: &event.event_id,

@@ -11,10 +11,11 @@ use std::ops::Range;
 use jiff::civil::Date;
 use rayon::prelude::*;
 use routewright_domain::{Rng, Seed};
+use serde::Serialize;
 
 use crate::calendar::Calendar;
 use crate::draw::uniform;
-use crate::settings::{FIRST_DAY, SettingsError, check_extent};
+use crate::settings::{FIRST_DAY, SettingsError, check_extent, check_range};
 use crate::write::{CHUNK, CHUNKS_IN_MEMORY, DayCounts, Written, split};
 
 pub use tasks::MASTERS;
@@ -29,11 +30,30 @@ pub struct CascadeSettings {
     pub n_days: u32,
     /// The first day.
     pub first_day: Date,
+    /// Share of events in which every layer but the user is asked, whoever settled it: shadow runs, in [0, 1].
+    pub shadow: f64,
+}
+
+/// A cascade's `config.json`.
+#[derive(Serialize)]
+struct Config {
+    routing_layers: Vec<ConfigLayer>,
+    masters: [&'static str; MASTERS.len()],
+}
+
+/// A layer in it.
+#[derive(Serialize)]
+struct ConfigLayer {
+    layer_id: usize,
+    layer_name: &'static str,
+    latency_target_ms: f64,
+    confidence_threshold: f64,
+    enabled: bool,
 }
 
 impl Default for CascadeSettings {
     fn default() -> Self {
-        Self { n_decisions: 2_000, n_days: 28, first_day: FIRST_DAY }
+        Self { n_decisions: 2_000, n_days: 7, first_day: FIRST_DAY, shadow: 0.0 }
     }
 }
 
@@ -56,6 +76,7 @@ impl CascadeWorld {
     /// [`SettingsError`] when a setting is out of range.
     pub fn new(settings: &CascadeSettings, seed: Seed) -> Result<Self, SettingsError> {
         check_extent(settings.n_decisions, settings.n_days, settings.first_day)?;
+        check_range("shadow", settings.shadow, 0.0, 1.0)?;
         let calendar = Calendar::new(settings.n_decisions, settings.n_days, settings.first_day);
         Ok(Self { settings: *settings, seed, calendar, truth: truth::truth() })
     }
@@ -68,6 +89,25 @@ impl CascadeWorld {
     /// The values of the logged thresholds and of the best ones.
     pub fn truth(&self) -> &CascadeTruth {
         &self.truth
+    }
+
+    /// Name of the cascade's own configuration.
+    pub const CONFIG_NAME: &'static str = "config.json";
+
+    /// The cascade's own configuration: its layers with the thresholds that the log shows.
+    ///
+    /// # Errors
+    /// Never, in effect: what serialising returns.
+    pub fn config(&self) -> serde_json::Result<String> {
+        let layer = |(row, layer): (usize, &layers::Layer)| ConfigLayer {
+            layer_id: row + 1,
+            layer_name: layer.name,
+            latency_target_ms: layer.latency_ms,
+            confidence_threshold: layer.threshold,
+            enabled: true,
+        };
+        let config = Config { routing_layers: layers::LAYERS.iter().enumerate().map(layer).collect(), masters: MASTERS };
+        Ok(serde_json::to_string_pretty(&config)? + "\n")
     }
 
     /// The events of a day (from 0), as positions in the world; empty past the last day.
@@ -103,7 +143,8 @@ impl CascadeWorld {
             let mut rng = self.rng("cascade", index);
             let moment = self.calendar.moment(index, uniform(&mut rng));
             let drawn = event::draw(index, moment.timestamp, &mut rng);
-            event::write_line(&drawn, &mut self.rng("cascade details", index), &mut written.log)?;
+            let is_shadowed = uniform(&mut self.rng("cascade shadow", index)) < self.settings.shadow;
+            event::write_line(&drawn, is_shadowed, &mut self.rng("cascade details", index), &mut written.log)?;
             event::write_oracle(&drawn, &mut written.oracle)?;
             written.log.push(b'\n');
             written.oracle.push(b'\n');
