@@ -97,6 +97,7 @@ fn help_lists_every_command() {
       decide       Apply the decision rule
       report       Write the report and its figures
       export       Pack the artifact that online routers load
+      cascade      Say what each layer of a cascade settles, how right and how fast
       status       Say per stage whether it is fresh, or why it would run
       stages       List the stages of the line
       check        Look for everything a run would trip over, without running
@@ -110,6 +111,11 @@ fn help_lists_every_command() {
       ope          Estimate a policy on any table of logged decisions, with every estimator
       fit          Grow a forest on any table and judge it
       power        Say how much data a verdict needs
+      dashboard    Show a cascade at a glance, once or live
+      analyze      Analyse each layer of a cascade and its threshold
+      tune         Find better thresholds by replaying a cascade; writes them only with --apply
+      profile      Say where the time goes: percentiles, bottlenecks, caches, changes
+      alerts       Hold metrics against targets and exit 12 when one is off; writes metrics for Prometheus
       completions  Print completions for a shell
       help         Print this message or the help of the given subcommand(s)
 

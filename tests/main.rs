@@ -5,6 +5,7 @@ mod architecture;
 mod cache;
 mod commands;
 mod faults;
+mod operations;
 mod project;
 mod run;
 mod settings;

@@ -6,6 +6,7 @@
 
 pub mod artifacts;
 
+mod cascade;
 mod decide;
 mod evaluate;
 mod explore;
@@ -18,6 +19,8 @@ mod time;
 mod train;
 
 use routewright_engine::StageEntry;
+
+pub use cascade::{CASCADE_TABLES, CascadeParams};
 
 /// The line as README shows it.
 pub const LINE: &str = "\
@@ -35,6 +38,7 @@ pub const STAGES: &[StageEntry] = &[
     StageEntry::of::<decide::Decide>(),
     StageEntry::of::<report::Report>(),
     StageEntry::of::<export::Export>(),
+    StageEntry::of::<cascade::Cascade>(),
 ];
 
 /// The log files and folders that `ingest` reads under some settings.

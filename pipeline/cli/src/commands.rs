@@ -1,19 +1,24 @@
 //! The commands, one file each.
 
+mod alerts;
+mod analyze;
 mod check;
 mod completions;
 mod config;
+mod dashboard;
 mod fit;
 mod gate;
 mod generate;
 mod head;
 mod ope;
 mod power;
+mod profile;
 mod route;
 mod run;
 mod schema;
 mod stages;
 mod status;
+mod tune;
 mod verify;
 
 use crate::exit::Exit;
@@ -43,6 +48,8 @@ pub(crate) enum Command {
     Report(run::StageArguments),
     /// Pack the artifact that online routers load
     Export(run::StageArguments),
+    /// Say what each layer of a cascade settles, how right and how fast
+    Cascade(run::StageArguments),
     /// Say per stage whether it is fresh, or why it would run
     Status,
     /// List the stages of the line
@@ -70,6 +77,16 @@ pub(crate) enum Command {
     Fit(fit::Arguments),
     /// Say how much data a verdict needs
     Power(power::Arguments),
+    /// Show a cascade at a glance, once or live
+    Dashboard(dashboard::Arguments),
+    /// Analyse each layer of a cascade and its threshold
+    Analyze(analyze::Arguments),
+    /// Find better thresholds by replaying a cascade; writes them only with --apply
+    Tune(tune::Arguments),
+    /// Say where the time goes: percentiles, bottlenecks, caches, changes
+    Profile(profile::Arguments),
+    /// Hold metrics against targets and exit 12 when one is off; writes metrics for Prometheus
+    Alerts(alerts::Arguments),
     /// Print completions for a shell
     Completions(completions::Arguments),
 }
@@ -87,6 +104,7 @@ pub(crate) fn execute(command: &Command, project: &ProjectArguments, messages: &
         Command::Decide(arguments) => run::run_stage("decide", arguments, project, messages),
         Command::Report(arguments) => run::run_stage("report", arguments, project, messages),
         Command::Export(arguments) => run::run_stage("export", arguments, project, messages),
+        Command::Cascade(arguments) => run::run_stage("cascade", arguments, project, messages),
         Command::Status => status::run(project, messages),
         Command::Stages => stages::run(messages),
         Command::Check(arguments) => check::run(arguments, project, messages),
@@ -100,6 +118,11 @@ pub(crate) fn execute(command: &Command, project: &ProjectArguments, messages: &
         Command::Ope(arguments) => ope::run(arguments, messages),
         Command::Fit(arguments) => fit::run(arguments, project, messages),
         Command::Power(arguments) => power::run(arguments, messages),
+        Command::Dashboard(arguments) => dashboard::run(arguments, project, messages),
+        Command::Analyze(arguments) => analyze::run(arguments, project, messages),
+        Command::Tune(arguments) => tune::run(arguments, project, messages),
+        Command::Profile(arguments) => profile::run(arguments, project, messages),
+        Command::Alerts(arguments) => alerts::run(arguments, project, messages),
         Command::Completions(arguments) => completions::run(arguments, messages),
     }
 }

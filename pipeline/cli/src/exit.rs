@@ -17,6 +17,8 @@ pub(crate) enum Exit {
     Refused = 10,
     /// `gate`: inconclusive.
     Inconclusive = 11,
+    /// `alerts`: something fired.
+    Fired = 12,
     /// Another run holds the lock.
     Locked = 75,
 }

@@ -5,6 +5,7 @@ mod exit;
 mod layout;
 mod manifest;
 mod messages;
+mod operations;
 mod project;
 
 use std::process::ExitCode;

@@ -1,5 +1,6 @@
 //! The nouns: what stages hand to each other, each type with its one place in the project.
 
+mod cascade;
 mod decision;
 mod evaluation;
 mod models;
@@ -14,6 +15,7 @@ use routewright_table::{Decisions, FeatureTable, IngestReport, Summary};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+pub use cascade::{CASCADE_SCHEMA_VERSION, CascadeReport};
 pub use decision::{
     ControlSummary, DECISION_SCHEMA_VERSION, DecisionReport, DiagnosticsSummary, EstimatorSummary, LatencySummary, Provenance,
     QuestionAnswer, SuccessSummary,
@@ -105,6 +107,7 @@ json_artifact!(TrainingReport, "models/training.json");
 json_artifact!(Evaluation, "reports/evaluation.json");
 json_artifact!(ReplayReport, "reports/replay.json");
 json_artifact!(DecisionReport, "reports/decision.json");
+json_artifact!(CascadeReport, "reports/cascade.json");
 
 /// Features and outcomes of every decision.
 pub struct Features(pub FeatureTable);

@@ -37,15 +37,16 @@ pub(crate) struct Arguments {
     /// Format of the log
     #[arg(long, default_value = "e009")]
     format: Format,
-    /// Share of decisions that explore, in [0, 1]; 0 gives a deterministic log
-    #[arg(long, default_value_t = WorldSettings::default().epsilon)]
-    epsilon: f64,
+    /// Share of decisions that explore, in [0, 1]; 0 gives a deterministic log. Of a cascade: share of events that ask every layer in
+    /// shadow; 0.2, of a cascade 0, by default
+    #[arg(long)]
+    epsilon: Option<f64>,
     /// Expected success of the best path per query minus that of the static router, in points
     #[arg(long, value_name = "POINTS", default_value_t = WorldSettings::default().uplift_points)]
     uplift: f64,
-    /// Number of days
-    #[arg(long, default_value_t = WorldSettings::default().n_days)]
-    days: u32,
+    /// Number of days; 28, of a cascade 7, by default
+    #[arg(long)]
+    days: Option<u32>,
     /// Share of records that are damaged, pending or repeated, in [0, 1]
     #[arg(long, default_value_t = WorldSettings::default().dirt)]
     dirt: f64,
@@ -76,14 +77,15 @@ pub(crate) fn run(arguments: &Arguments, project: &ProjectArguments, messages: &
 
 /// One file per day of routing outcomes.
 fn outcomes(arguments: &Arguments, folder: &Path, messages: &Messages) -> anyhow::Result<Exit> {
+    let default = WorldSettings::default();
     let settings = WorldSettings {
         n_decisions: arguments.n_decisions,
-        n_days: arguments.days,
-        epsilon: arguments.epsilon,
+        n_days: arguments.days.unwrap_or(default.n_days),
+        epsilon: arguments.epsilon.unwrap_or(default.epsilon),
         uplift_points: arguments.uplift,
         dirt: arguments.dirt,
         drift: arguments.drift,
-        ..WorldSettings::default()
+        ..default
     };
     let world = World::new(&settings, Seed(arguments.seed)).map_err(|error| UsageError(error.to_string()))?;
     let mut oracle = arguments.oracle.as_deref().map(create).transpose()?;
@@ -112,22 +114,43 @@ fn outcomes(arguments: &Arguments, folder: &Path, messages: &Messages) -> anyhow
     Ok(Exit::Done)
 }
 
-/// One file of cascade events.
+/// One file of cascade events, with the cascade's own configuration beside it.
 fn cascade(arguments: &Arguments, folder: &Path, messages: &Messages) -> anyhow::Result<Exit> {
-    if arguments.oracle.is_some() {
-        return Err(UsageError("`--oracle` belongs to `--format e009`; a cascade's truth is printed".to_owned()).into());
-    }
-    let settings = CascadeSettings { n_decisions: arguments.n_decisions, n_days: arguments.days, ..CascadeSettings::default() };
+    let default = CascadeSettings::default();
+    let settings = CascadeSettings {
+        n_decisions: arguments.n_decisions,
+        n_days: arguments.days.unwrap_or(default.n_days),
+        shadow: arguments.epsilon.unwrap_or(default.shadow),
+        ..default
+    };
     let world = CascadeWorld::new(&settings, Seed(arguments.seed)).map_err(|error| UsageError(error.to_string()))?;
-    let place = folder.join(CascadeWorld::FILE_NAME);
+    let (place, config) = (folder.join(CascadeWorld::FILE_NAME), folder.join(CascadeWorld::CONFIG_NAME));
     let mut log = create(&place)?;
+    let mut oracle = arguments.oracle.as_deref().map(create).transpose()?;
     for day in 0..settings.n_days {
-        world.write_day(day, &mut log, None).with_context(|| format!("cannot write `{}`", place.display()))?;
+        world.write_day(day, &mut log, oracle.as_mut()).with_context(|| format!("cannot write `{}`", place.display()))?;
     }
     log.flush()?;
+    if let Some(oracle) = &mut oracle {
+        oracle.flush()?;
+    }
+    std::fs::write(&config, world.config()?).with_context(|| format!("cannot write `{}`", config.display()))?;
     let truth = world.truth();
-    let text = format!("wrote {} events of {} days to {}\n", arguments.n_decisions, arguments.days, place.display());
-    messages.result(&text, &json!({ "schema_version": 1, "file": place, "truth": truth }))?;
+    let mut text = format!(
+        "wrote {} events of {} days to {}, the cascade's thresholds to {}\n",
+        arguments.n_decisions,
+        settings.n_days,
+        place.display(),
+        config.display()
+    );
+    text.push_str(&format!(
+        "truth: value {:.4}, with the best thresholds {:.4}; accuracy {:.4}, with them {:.4}\n",
+        truth.value, truth.best_value, truth.accuracy, truth.best_accuracy
+    ));
+    for layer in &truth.layers {
+        text.push_str(&format!("  {:14} threshold {:.3}, best {:.3}\n", layer.layer, layer.threshold, layer.best_threshold));
+    }
+    messages.result(&text, &json!({ "schema_version": 1, "file": place, "config": config, "truth": truth }))?;
     Ok(Exit::Done)
 }
 
