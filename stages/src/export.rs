@@ -1,5 +1,7 @@
 //! `export`: packs what online routers load: encoder, forests, history, thresholds, and decisions that a loaded router must repeat.
 
+mod card;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -11,6 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::artifacts::{DecisionReport, DecisionTable, Evaluation, FeatureSchema, FrozenHistory, Models, PackedArtifact, TrainingReport};
 use crate::features::as_of_decision;
+
+/// Name of the model card in the artifact.
+const MODEL_CARD: &str = "MODEL_CARD.md";
 
 /// Settings of `[export]`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -32,7 +37,7 @@ pub(crate) struct Export;
 impl Stage for Export {
     const NAME: &'static str = "export";
     const SUMMARY: &'static str = "packs the artifact that online routers load, with checksums and golden decisions";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const USES_SEED: bool = true;
     type Params = ExportParams;
     type Inputs = (Models, FeatureSchema, FrozenHistory, TrainingReport, Evaluation, DecisionReport, DecisionTable);
@@ -60,13 +65,16 @@ impl Stage for Export {
             seed: Seed(context.seed()),
             metrics: metrics(&evaluation, &decision),
         };
+        let known =
+            card::Known { policy: &models.policy, schema: &schema, training: &training, evaluation: &evaluation, decision: &decision };
+        let extra_files = BTreeMap::from([(MODEL_CARD.to_owned(), card::card(&known).into_bytes())]);
         let parts = Parts {
             schema: &schema,
             policy: &models.policy,
             history: &history,
             golden: &golden,
             provenance: &provenance,
-            extra_files: &BTreeMap::new(),
+            extra_files: &extra_files,
         };
         let files = pack(&parts)?;
         // What cannot be loaded and repeated here would fail at every router.

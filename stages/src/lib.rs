@@ -5,6 +5,9 @@
 //! * [`LINE`]: the picture of it all.
 
 pub mod artifacts;
+pub mod checks;
+pub mod metrics;
+pub mod trend;
 
 mod cascade;
 mod decide;

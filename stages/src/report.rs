@@ -1,17 +1,33 @@
-//! `report`: what people read: Markdown with figures, and a summary that fits the page of a CI job.
+//! `report`: what people read: Markdown and one HTML page with figures, a summary for the page of a CI job, and metrics for machines.
 
+pub(crate) mod document;
+mod done;
+mod evidence;
 mod exploration;
 mod figures;
-mod markdown;
+mod first_page;
+pub(crate) mod format;
+mod html;
+pub(crate) mod markdown;
+mod models;
+mod probe;
+mod sources;
 
 use routewright_engine::{Context, Stage, StageError};
 use serde::{Deserialize, Serialize};
 
+use self::document::{Block, Document};
 use self::figures::Drawn;
-use self::markdown::Sources;
+use self::probe::Probe;
+use self::sources::Sources;
 use crate::artifacts::{
-    DecisionReport, Evaluation, Exploration, Features, Figures, ReplayReport, Results, RowAccount, SummaryPage, TrainingReport,
+    DecisionReport, Evaluation, Exploration, Features, Figures, Metrics, Models, Page, ReplayReport, Results, RowAccount, SummaryPage,
+    TrainingReport,
 };
+use crate::metrics;
+
+/// Where figures lie, as seen from the Markdown report.
+const FIGURES: &str = "figures";
 
 /// Settings of `[report]`: none yet.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -24,16 +40,18 @@ pub(crate) struct Report;
 impl Stage for Report {
     const NAME: &'static str = "report";
     const SUMMARY: &'static str = "writes the report for people, its figures, and a summary for the CI job";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
+    const USES_SEED: bool = true;
     type Params = ReportParams;
-    type Inputs = (DecisionReport, ReplayReport, Evaluation, TrainingReport, Exploration, RowAccount, Features);
-    type Outputs = (Results, SummaryPage, Figures);
+    type Inputs = (DecisionReport, ReplayReport, Evaluation, TrainingReport, Exploration, RowAccount, Features, Models);
+    type Outputs = (Results, Page, SummaryPage, Metrics, Figures);
 
-    fn run(_: &ReportParams, inputs: Self::Inputs, _: &Context<'_>) -> Result<Self::Outputs, StageError> {
-        let (decision, replay, evaluation, training, Exploration(exploration), RowAccount(ingest), Features(table)) = inputs;
-        let drawn = Drawn { replay: &replay, evaluation: &evaluation, exploration: &exploration, table: &table };
+    fn run(_: &ReportParams, inputs: Self::Inputs, context: &Context<'_>) -> Result<Self::Outputs, StageError> {
+        let (decision, replay, evaluation, training, Exploration(exploration), RowAccount(ingest), Features(table), models) = inputs;
+        let probe = Probe::of(&table, &models.policy, &evaluation, context)?;
+        let drawn = Drawn { replay: &replay, evaluation: &evaluation, exploration: &exploration, table: &table, probe: &probe };
         let figures = figures::all(&drawn)?;
-        let names: Vec<String> = figures.iter().map(|(name, _)| name.clone()).collect();
+        let names: Vec<String> = figures.iter().map(|(name, _)| (*name).to_owned()).collect();
         let sources = Sources {
             decision: &decision,
             replay: &replay,
@@ -43,6 +61,28 @@ impl Stage for Report {
             ingest: &ingest,
             figures: &names,
         };
-        Ok((Results { markdown: markdown::report(&sources) }, SummaryPage(markdown::summary(&sources)), Figures(figures)))
+        let document = contents(&sources);
+        let page = html::render(&document, &html::Head::of(&sources), &figures)?;
+        Ok((
+            Results(markdown::render(&document, FIGURES)),
+            Page(page),
+            SummaryPage(markdown::render(&first_page::summary(&sources), FIGURES)),
+            Metrics(metrics::text(&decision, &metrics::of(&decision, &replay, &evaluation, &ingest))),
+            Figures(figures::files(figures)),
+        ))
     }
+}
+
+/// The report: a page that says what matters, then everything behind it.
+fn contents(sources: &Sources<'_>) -> Document {
+    let mut blocks: Vec<Block> = first_page::blocks(sources);
+    blocks.extend(evidence::policies(sources));
+    blocks.extend(evidence::trust(sources));
+    blocks.extend(evidence::segments(sources));
+    blocks.extend(evidence::questions(sources));
+    blocks.extend(exploration::blocks(sources));
+    blocks.extend(models::blocks(sources));
+    blocks.extend(done::provenance(sources));
+    blocks.extend(done::limits(sources));
+    Document { title: "E-009: learned routing against static routing".to_owned(), blocks }
 }

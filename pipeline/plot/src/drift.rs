@@ -1,7 +1,7 @@
 //! How the traffic, the paths and the model change over time.
 
 use crate::axes::{Axis, panel, room_for};
-use crate::curves::{Curve, draw, heights, legend, strongest};
+use crate::curves::{Curve, draw, heights, legend, require_curves, strongest};
 use crate::figure::{Figure, PlotError, render, require_length};
 use crate::page::{Key, Page, Symbol, WIDTH};
 use crate::palette::{BLACK, VERMILLION};
@@ -28,12 +28,16 @@ pub struct Drift<'a> {
 }
 
 /// One measure over time.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct DriftSeries<'a> {
     /// What is followed.
     pub name: &'a str,
     /// One value per period; NaN leaves a gap.
     pub values: &'a [f64],
+    /// Lower edge of its band, one per period; empty for none.
+    pub low: &'a [f64],
+    /// Upper edge of its band, one per period; empty for none.
+    pub high: &'a [f64],
 }
 
 /// A value that matters.
@@ -48,15 +52,19 @@ pub struct Threshold<'a> {
 /// Draws one line per measure; of more than seven, those that vary most are in colour and the others grey. Alarms are marked at the top.
 ///
 /// # Errors
-/// [`PlotError::Length`] unless each measure has one value per period.
+/// [`PlotError::Length`] unless each measure has one value (and one band) per period.
 pub fn drift(input: &Drift<'_>) -> Result<Figure, PlotError> {
     for series in input.series {
         require_length("drift", &format!("values of {}", series.name), input.periods.len(), series.values.len())?;
     }
     let positions: Vec<f64> = (0..input.periods.len()).map(|period| period as f64).collect();
     let curve = |series: &DriftSeries<'_>| -> bool { series.values.iter().any(|value| is_drawable(*value)) };
-    let curves: Vec<Curve<'_>> =
-        input.series.iter().map(|series| Curve { name: series.name, x: &positions, y: series.values, ..Curve::default() }).collect();
+    let curves: Vec<Curve<'_>> = input
+        .series
+        .iter()
+        .map(|series| Curve { name: series.name, x: &positions, y: series.values, low: series.low, high: series.high })
+        .collect();
+    require_curves("drift", &curves)?;
     let thresholds: Vec<&Threshold<'_>> = input.thresholds.iter().filter(|threshold| is_drawable(threshold.value)).collect();
     let heights = heights(&curves, 1.0).chain(thresholds.iter().map(|threshold| threshold.value));
     let (Some(x), Some(y), true) = (Scale::linear(positions.iter().copied()), Scale::linear(heights), input.series.iter().any(curve))

@@ -34,6 +34,9 @@ pub struct OperatingPoint<'a> {
     pub risk: f64,
 }
 
+/// The markers of operating points, in their order: readable without colour.
+const POINT_MARKERS: [Marker; 3] = [Marker::Square, Marker::Diamond, Marker::Triangle];
+
 /// Draws risk by coverage, with the operating points on it.
 ///
 /// # Errors
@@ -50,19 +53,19 @@ pub fn risk_coverage(input: &RiskCoverage<'_>) -> Result<Figure, PlotError> {
     let coloured = in_colour(input.curves);
     let names: Vec<&str> = input.curves.iter().map(|curve| curve.name).collect();
     let mut keys = legend(&names, &coloured);
-    keys.extend(points().map(|point| Key::new(Symbol::Marker(Marker::Square, BLACK), point.name)));
+    keys.extend(points().zip(POINT_MARKERS.iter().cycle()).map(|(point, marker)| Key::new(Symbol::Marker(*marker, BLACK), point.name)));
     page.legend(&keys);
     let title = format!("{} (%)", input.risk);
     let (x, y) = (Axis::new("coverage: queries routed by the model (%)", x.within(0.0, 100.0)), Axis::new(&title, y.within(0.0, 100.0)));
     let panel = panel(&mut page, &x, &y, 420.0, room_for(&y, 420.0));
     draw(&mut page, &panel, input.curves, &coloured, (100.0, 100.0));
-    for point in points() {
+    for (point, marker) in points().zip(POINT_MARKERS.iter().cycle()) {
         if !panel.x_scale.holds(point.coverage * 100.0) || !panel.y_scale.holds(point.risk * 100.0) {
             continue;
         }
         let (x, y) = panel.at(point.coverage * 100.0, point.risk * 100.0);
         page.scene.stroke(vec![(x, panel.bottom), (x, y), (panel.left, y)], 1.0, Dash::Dashed, BLACK);
-        page.scene.marker(Marker::Square, (x, y), 5.0, BLACK);
+        page.scene.marker(*marker, (x, y), 5.0, BLACK);
         let (coverage, risk) = (grouped(point.coverage * 100.0, 1), grouped(point.risk * 100.0, 2));
         page.scene.hover(format!("{}: coverage {coverage} %, risk {risk} %", point.name));
     }

@@ -161,38 +161,46 @@ impl Artifact for FrozenHistory {
     }
 }
 
-/// The report for people, with its figures, and the short forms for machines.
-pub struct Results {
-    /// `E-009-results.md`.
-    pub markdown: String,
+/// Gives a text its one place as a file.
+macro_rules! text_artifact {
+    ($(#[$doc:meta])* $name:ident, $place:literal) => {
+        $(#[$doc])*
+        pub struct $name(pub String);
+
+        impl Artifact for $name {
+            const PATH: &'static str = $place;
+
+            fn read(place: &Path) -> Result<Self, ArtifactError> {
+                Ok(Self(fs::read_to_string(place)?))
+            }
+
+            fn write(self, place: &Path) -> Result<(), ArtifactError> {
+                Ok(fs::write(place, self.0)?)
+            }
+        }
+    };
 }
 
-impl Artifact for Results {
-    const PATH: &'static str = "reports/E-009-results.md";
-
-    fn read(place: &Path) -> Result<Self, ArtifactError> {
-        Ok(Self { markdown: fs::read_to_string(place)? })
-    }
-
-    fn write(self, place: &Path) -> Result<(), ArtifactError> {
-        Ok(fs::write(place, self.markdown)?)
-    }
-}
-
-/// The report in a few lines, for the summary page of a CI job.
-pub struct SummaryPage(pub String);
-
-impl Artifact for SummaryPage {
-    const PATH: &'static str = "reports/summary.md";
-
-    fn read(place: &Path) -> Result<Self, ArtifactError> {
-        Ok(Self(fs::read_to_string(place)?))
-    }
-
-    fn write(self, place: &Path) -> Result<(), ArtifactError> {
-        Ok(fs::write(place, self.0)?)
-    }
-}
+text_artifact!(
+    /// The report for people, as Markdown.
+    Results,
+    "reports/E-009-results.md"
+);
+text_artifact!(
+    /// The report for people, as one page with its figures inside.
+    Page,
+    "reports/report.html"
+);
+text_artifact!(
+    /// The report in a few lines, for the summary page of a CI job.
+    SummaryPage,
+    "reports/summary.md"
+);
+text_artifact!(
+    /// The numbers of the run, in the text format of Prometheus.
+    Metrics,
+    "reports/metrics.prom"
+);
 
 /// Files by name: the figures.
 pub struct Figures(pub Vec<(String, Vec<u8>)>);

@@ -347,7 +347,8 @@ fn over_time(sample: &Sample) -> Result<Figure, PlotError> {
                 .collect()
         })
         .collect();
-    let series: Vec<DriftSeries<'_>> = sample.paths.iter().zip(&values).map(|(name, values)| DriftSeries { name, values }).collect();
+    let series: Vec<DriftSeries<'_>> =
+        sample.paths.iter().zip(&values).map(|(name, values)| DriftSeries { name, values, ..DriftSeries::default() }).collect();
     drift(&Drift {
         title: "The share of tool queries moved on 19 February",
         subtitle: Some("Population stability index against the training window"),

@@ -1,0 +1,195 @@
+//! The evidence: every policy, how far the log can be trusted, every estimator, query types, and E-009's seven questions.
+
+use super::document::{Block, Cell, Table, Words};
+use super::format::{as_words, dollars, grouped, milliseconds, share, signed, spelled};
+use super::sources::Sources;
+use crate::artifacts::{Answer, Bounded, Role};
+
+/// Policies on the held-out window.
+pub(super) fn policies(sources: &Sources<'_>) -> Vec<Block> {
+    let replay = sources.replay;
+    let mut table =
+        Table::of(&["policy", "role", "success #", "95 % interval", "estimator", "mean latency #", "mean cost #", "differs from static #"]);
+    for policy in &replay.policies {
+        let success = policy.success;
+        table.row([
+            Cell::name(&policy.name),
+            Cell::text(role(policy.role)),
+            Cell::maybe(success.value, share),
+            interval(success),
+            Cell::name(&policy.estimator),
+            Cell::maybe(policy.latency_ms, milliseconds),
+            Cell::maybe(policy.cost_usd, dollars),
+            Cell::number(share(policy.disagreement), policy.disagreement),
+        ]);
+    }
+    let mut blocks = vec![
+        Block::Chapter("Every policy on the held-out window".to_owned()),
+        Block::paragraph(&format!(
+            "{} queries; the static choice is {}. A control is something simple that a learned router has to beat; an oracle knows the outcomes and is nobody's to have.",
+            grouped(replay.n_queries as u64),
+            replay.static_source
+        )),
+        Block::Table(table),
+    ];
+    if let Some(gap) = replay.gap_closed {
+        let par10 = gap
+            .par10
+            .map(|closed| format!(", {} in mean latency with failures counted tenfold (PAR10)", share(closed)))
+            .unwrap_or_default();
+        blocks.push(Block::paragraph(&format!(
+            "Of the way from the best single path to the oracle the learned router goes {} in success{par10}.",
+            share(gap.success)
+        )));
+    }
+    blocks.extend(sources.figure("cost_quality", "Success against mean latency of every policy"));
+    let known = replay.thresholds.iter().filter_map(|point| Some((point, point.success?)));
+    let mut thresholds = Table::of(&["confidence from #", "decided by the model #", "success of the whole router #"]);
+    for (point, success) in known {
+        thresholds.row([
+            Cell::number(format!("{:.2}", point.threshold), point.threshold),
+            Cell::number(share(point.coverage), point.coverage),
+            Cell::number(share(success), success),
+        ]);
+    }
+    if !thresholds.rows.is_empty() {
+        blocks.push(Block::Section("The fallback threshold".to_owned()));
+        blocks.push(Block::paragraph("Below a confidence the static router is asked. What the whole router would have earned at others:"));
+        blocks.push(Block::Table(thresholds));
+        blocks.extend(sources.figure("risk_coverage", "Failures by share of queries that the model decides"));
+    }
+    blocks
+}
+
+fn role(role: Role) -> &'static str {
+    match role {
+        Role::Static => "static",
+        Role::Learned => "learned",
+        Role::Alternative => "alternative",
+        Role::Control => "control",
+        Role::Oracle => "oracle",
+    }
+}
+
+fn interval(bounds: Bounded) -> Cell {
+    Cell { words: Words::plain(format!("[{:.1}, {:.1}]", 100.0 * bounds.lower, 100.0 * bounds.upper)), sort: Some(bounds.lower) }
+}
+
+/// Gates, overlap and estimators.
+pub(super) fn trust(sources: &Sources<'_>) -> Vec<Block> {
+    let replay = sources.replay;
+    let mut gates = Table::of(&["gate", "passed", "what was found"]);
+    for gate in &replay.gates {
+        gates.row([
+            Cell::text(&as_words(&spelled(&gate.name))),
+            Cell::text(if gate.passed { "yes" } else { "**no**" }),
+            Cell { words: Words::plain(&gate.detail), sort: None },
+        ]);
+    }
+    let mut blocks = vec![
+        Block::Chapter("How far the log can be trusted".to_owned()),
+        Block::paragraph("A gate that fails makes the verdict `KEEP`, whatever the estimates say."),
+        Block::Table(gates),
+    ];
+    if let Some(found) = replay.diagnostics {
+        let mut overlap = Table::of(&["overlap of the log with the learned router", "value #"]);
+        let mut row = |name: &str, text: String, value: f64| overlap.row([Cell::text(name), Cell::number(text, value)]);
+        row("rows judged", grouped(found.rows as u64), found.rows as f64);
+        row("queries on which the routers disagree", share(found.disagreement), found.disagreement);
+        row("exploration matches there", grouped(found.exploration_matches as u64), found.exploration_matches as f64);
+        row("failures among these", format!("{:.0}", found.exploration_failures), found.exploration_failures);
+        row("effective sample size", format!("{:.0}", found.effective_sample_size), found.effective_sample_size);
+        row(
+            "effective sample size where they disagree",
+            format!("{:.0}", found.effective_sample_size_on_disagreement),
+            found.effective_sample_size_on_disagreement,
+        );
+        row("mean weight (1 where propensities are right)", format!("{:.3}", found.mean_weight), found.mean_weight);
+        row("largest weight's share", share(found.largest_weight_share), found.largest_weight_share);
+        row("smallest propensity", format!("{:.4}", found.smallest_propensity), found.smallest_propensity);
+        row("disagreement without support", share(found.unsupported_mass), found.unsupported_mass);
+        blocks.push(Block::Table(overlap));
+    }
+    blocks.extend(sources.figure("weight_overlap", "Importance weights, and every path's share in the log and under the learned router"));
+    blocks.extend(estimators(sources));
+    blocks
+}
+
+fn estimators(sources: &Sources<'_>) -> Vec<Block> {
+    let replay = sources.replay;
+    let mut blocks = Vec::new();
+    let table = |answers: &[Answer]| {
+        let mut table = Table::of(&["estimator", "value #", "95 % interval"]);
+        for answer in answers {
+            let bounds = Words::plain(format!("[{:.4}, {:.4}]", answer.estimate.lower, answer.estimate.upper));
+            table.row([
+                Cell::name(&answer.name),
+                Cell::maybe(answer.estimate.value, |value| format!("{value:.4}")),
+                Cell { words: bounds, sort: Some(answer.estimate.lower) },
+            ]);
+        }
+        Block::Table(table)
+    };
+    if !replay.estimators.is_empty() {
+        blocks.push(Block::Section("Every estimator of the learned router's success".to_owned()));
+        blocks.push(Block::paragraph(
+            "The stratified estimator decides; the others are cross-checks. The interval of `dm` leaves out the error of its model, and replay matching (`replay`) is unbiased only where the logger chose at random.",
+        ));
+        blocks.push(table(&replay.estimators));
+    }
+    blocks.extend(sources.figure("uplift_by_estimator", "Uplift by estimator, with intervals"));
+    if !replay.static_whole_log.is_empty() {
+        blocks.push(Block::Section("The static router, replayed over the whole log".to_owned()));
+        blocks.push(Block::paragraph(&format!(
+            "A check of the machinery and of the logged propensities: the estimators that weigh should agree with each other. The success rate of everything that was logged, explored decisions included, is {:.4}.",
+            replay.logged_mean
+        )));
+        blocks.push(table(&replay.static_whole_log));
+    }
+    blocks
+}
+
+/// Query types.
+pub(super) fn segments(sources: &Sources<'_>) -> Vec<Block> {
+    let replay = sources.replay;
+    let mut blocks = vec![Block::Chapter("Uplift by query type".to_owned())];
+    if replay.segments.is_empty() {
+        blocks.push(Block::paragraph("The log does not identify uplifts by query type."));
+        return blocks;
+    }
+    let mut table = Table::of(&["query type", "share #", "uplift in points #", "one-sided 95 % bounds", "use learned there"]);
+    for segment in &replay.segments {
+        table.row([
+            Cell::name(&segment.name),
+            Cell::number(share(segment.weight), segment.weight),
+            Cell::number(signed(segment.uplift_points), segment.uplift_points),
+            Cell { words: Words::plain(format!("[{}, {}]", signed(segment.lower), signed(segment.upper))), sort: Some(segment.lower) },
+            Cell::text(if segment.use_learned { "**confirmed**" } else { "no" }),
+        ]);
+    }
+    blocks.push(Block::paragraph(
+        "Query types are chosen on one half of the held-out queries and judged on the other, so that luck is not chosen.",
+    ));
+    blocks.push(Block::Table(table));
+    if let Some(composed) = &replay.composed {
+        blocks.push(Block::paragraph(&format!(
+            "Learned routing in the confirmed types only, static elsewhere: {} points over all queries [{}, {}].",
+            signed(composed.uplift.points),
+            signed(composed.uplift.lower),
+            signed(composed.uplift.upper)
+        )));
+    }
+    if !replay.harmed_segments.is_empty() {
+        let names: Vec<String> = replay.harmed_segments.iter().map(|name| super::document::quoted(name)).collect();
+        blocks.push(Block::paragraph(&format!("**Harmed:** {}.", names.join(", "))));
+    }
+    blocks.extend(sources.figure("uplift_by_segment", "Uplift by query type, with bounds"));
+    blocks
+}
+
+/// E-009, section 8.
+pub(super) fn questions(sources: &Sources<'_>) -> Vec<Block> {
+    let answers = sources.decision.answers.iter();
+    let words = answers.map(|answer| Words::marked(&format!("**{}** {}", answer.question, answer.answer))).collect();
+    vec![Block::Chapter("The seven questions of E-009".to_owned()), Block::Numbered(words)]
+}
