@@ -103,6 +103,8 @@ fn help_lists_every_command() {
       check        Look for everything a run would trip over, without running
       config       Show settings
       gate         Read the decision and exit 0 (accepted), 10 (refused) or 11 (inconclusive)
+      runs         List the runs on record
+      compare      Show what changed from one run to another
       generate     Write a log with known truth
       schema       Show the columns of a table: name, type, unit, meaning
       head         Show the first rows of a table
@@ -166,6 +168,19 @@ fn help_lists_every_command() {
 
           --dry-run
               Say what would run and why, and write nothing
+
+          --junit <FILE>
+              Write gates, expectations and stages as JUnit XML after run and gate
+
+          --ci <WHERE>
+              Speak to a CI: annotations, folded log, job summary
+
+              Possible values:
+              - github: GitHub Actions: annotations, folded log, job summary
+              - gitlab: GitLab: folded log
+              - none:   Nowhere special
+              
+              [default: none]
 
           --offline
               Use no network; nothing here does so far

@@ -7,5 +7,7 @@ mod commands;
 mod faults;
 mod operations;
 mod project;
+mod report;
 mod run;
 mod settings;
+mod tour;

@@ -3,6 +3,7 @@
 mod alerts;
 mod analyze;
 mod check;
+mod compare;
 mod completions;
 mod config;
 mod dashboard;
@@ -15,6 +16,7 @@ mod power;
 mod profile;
 mod route;
 mod run;
+mod runs;
 mod schema;
 mod stages;
 mod status;
@@ -61,6 +63,10 @@ pub(crate) enum Command {
     Config(config::Command),
     /// Read the decision and exit 0 (accepted), 10 (refused) or 11 (inconclusive)
     Gate(gate::Arguments),
+    /// List the runs on record
+    Runs(runs::Arguments),
+    /// Show what changed from one run to another
+    Compare(compare::Arguments),
     /// Write a log with known truth
     Generate(generate::Arguments),
     /// Show the columns of a table: name, type, unit, meaning
@@ -110,6 +116,8 @@ pub(crate) fn execute(command: &Command, project: &ProjectArguments, messages: &
         Command::Check(arguments) => check::run(arguments, project, messages),
         Command::Config(config::Command::Show(arguments)) => config::show(arguments, project, messages),
         Command::Gate(arguments) => gate::run(arguments, project, messages),
+        Command::Runs(arguments) => runs::run(arguments, project, messages),
+        Command::Compare(arguments) => compare::run(arguments, project, messages),
         Command::Generate(arguments) => generate::run(arguments, project, messages),
         Command::Schema(arguments) => schema::run(arguments, project, messages),
         Command::Head(arguments) => head::run(arguments, project, messages),

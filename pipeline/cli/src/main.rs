@@ -1,5 +1,23 @@
 //! The `routewright` command: learns from logs of routing outcomes which path a query should take, judges it honestly, ships it.
+//!
+//! This is the front page of the documentation. The line is in [`stages`], one file per stage; the machinery below it knows no stage:
+//!
+//! * [`routewright_domain`]: decisions, paths, propensities, estimates: words and invariants, no I/O
+//! * [`routewright_router`]: encode, predict, choose, and the artifact: what online routers embed
+//! * [`routewright_forest`]: growing forests, folds, metrics, calibration
+//! * [`routewright_ope`]: off-policy estimators, intervals, gates, the E-009 decision
+//! * [`routewright_table`]: log formats in, Parquet tables out; the only crate that names polars
+//! * [`routewright_engine`]: stages, settings, plans, records, locks, atomic outputs
+//! * [`routewright_generate`]: generated worlds with known potential outcomes
+//! * [`routewright_cascade`]: cascades of layers
+//!
+//! ```text
+//! cli → stages → { forest → router → domain,  ope → domain,  table → domain,  plot → domain }      engine → none of ours
+//! ```
+//!
+//! A command is one file below `commands` and one line of its enum; results go to stdout, words to stderr, exit codes are in `exit`.
 
+mod ci;
 mod commands;
 mod exit;
 mod layout;
@@ -27,7 +45,7 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let Arguments { project, command } = Arguments::parse();
-    let messages = Messages::new(project.progress, project.color, project.quiet, project.json);
+    let messages = Messages::new(project.progress, project.color, project.ci, project.quiet, project.json);
     let result = use_threads(project.threads).and_then(|()| commands::execute(&command, &project, &messages));
     let exit = result.unwrap_or_else(|error| {
         messages.error(&error);

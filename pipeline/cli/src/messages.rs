@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use routewright_engine::{Event, Observer};
 use serde::Serialize;
+
+use crate::ci::Ci;
 
 /// How long a plain progress line keeps quiet between two messages of one stage.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
@@ -39,6 +41,7 @@ pub(crate) enum Color {
 /// Where words and results go, and how.
 pub(crate) struct Messages {
     progress: Progress,
+    ci: Ci,
     quiet: bool,
     json: bool,
     color: bool,
@@ -54,7 +57,7 @@ struct Bars {
 
 impl Messages {
     /// Decides how to speak from what the user asked for and where the words go.
-    pub(crate) fn new(progress: Progress, color: Color, quiet: bool, json: bool) -> Self {
+    pub(crate) fn new(progress: Progress, color: Color, ci: Ci, quiet: bool, json: bool) -> Self {
         let terminal = std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
         let progress = match progress {
             Progress::Auto if terminal => Progress::Bar,
@@ -66,7 +69,7 @@ impl Messages {
             Color::Always => true,
             Color::Never => false,
         };
-        Self { progress, quiet, json, color, bars: Mutex::default() }
+        Self { progress, ci, quiet, json, color, bars: Mutex::default() }
     }
 
     /// Whether results are to be JSON.
@@ -93,6 +96,29 @@ impl Messages {
     pub(crate) fn say(&self, text: &str) {
         if !self.quiet {
             self.line(text);
+        }
+    }
+
+    /// Writes a line that the CI acts upon, whatever was asked for.
+    pub(crate) fn command(&self, line: &str) {
+        self.line(line);
+    }
+
+    /// Begins a part of the log that the CI folds.
+    fn begin_fold(&self, stage: &str) {
+        match self.ci {
+            Ci::Github => self.line(&format!("::group::{stage}")),
+            Ci::Gitlab => self.line(&format!("\x1b[0Ksection_start:{}:{stage}\r\x1b[0K{stage}", unix_seconds())),
+            Ci::None => {}
+        }
+    }
+
+    /// Ends it.
+    fn end_fold(&self, stage: &str) {
+        match self.ci {
+            Ci::Github => self.line("::endgroup::"),
+            Ci::Gitlab => self.line(&format!("\x1b[0Ksection_end:{}:{stage}\r\x1b[0K", unix_seconds())),
+            Ci::None => {}
         }
     }
 
@@ -163,20 +189,30 @@ impl Observer for Messages {
         }
         match event {
             Event::Fresh { stage } => self.line(&format!("{stage:10} {}", self.paint("2", "fresh"))),
-            Event::Started { stage, reason } => self.line(&format!("{stage:10} runs: {reason}")),
+            Event::Started { stage, reason } => {
+                self.begin_fold(stage);
+                self.line(&format!("{stage:10} runs: {reason}"));
+            }
             Event::Advanced { stage, what, done, total } => self.advance(stage, what, done, total),
             Event::Noted { stage, text } => self.line(&format!("{stage:10} {text}")),
             Event::Finished { stage, seconds, peak_bytes } => {
                 self.clear_bar();
                 let memory = peak_bytes.map(|bytes| format!(", peak memory {} MiB", bytes >> 20)).unwrap_or_default();
                 self.line(&format!("{stage:10} {} in {seconds:.1} s{memory}", self.paint("32", "done")));
+                self.end_fold(stage);
             }
             Event::Failed { stage } => {
                 self.clear_bar();
                 self.line(&format!("{stage:10} {}", self.paint("31", "failed")));
+                self.end_fold(stage);
             }
         }
     }
+}
+
+/// Seconds since 1970, as GitLab wants them.
+fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// Writes to stdout; a reader that has gone away (`| head`) is no error.

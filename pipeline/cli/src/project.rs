@@ -6,6 +6,7 @@ use anyhow::Context;
 use routewright_engine::{Config, Override};
 use stages::STAGES;
 
+use crate::ci::Ci;
 use crate::exit::UsageError;
 use crate::messages::{Color, Progress};
 
@@ -45,6 +46,12 @@ pub(crate) struct ProjectArguments {
     /// Say what would run and why, and write nothing
     #[arg(long, global = true)]
     pub dry_run: bool,
+    /// Write gates, expectations and stages as JUnit XML after run and gate
+    #[arg(long, global = true, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Speak to a CI: annotations, folded log, job summary
+    #[arg(long, global = true, value_name = "WHERE", default_value = "none")]
+    pub ci: Ci,
     /// Use no network; nothing here does so far
     #[arg(long, global = true)]
     pub offline: bool,
@@ -57,7 +64,20 @@ pub(crate) struct Project {
 }
 
 impl ProjectArguments {
-    /// Loads the settings: defaults, the file, other flags, then `--set` in order.
+    /// Makes the project folder where there is none: for commands that write a project.
+    pub(crate) fn make_folder(&self) -> anyhow::Result<()> {
+        std::fs::create_dir_all(&self.project).with_context(|| format!("cannot make the project folder `{}`", self.project.display()))
+    }
+
+    /// Refuses a project folder that is not there: a typo must not become a project.
+    pub(crate) fn require_folder(&self) -> anyhow::Result<()> {
+        if self.project.is_dir() {
+            return Ok(());
+        }
+        Err(UsageError(format!("no project folder `{}`; `generate` or `run --input` makes one", self.project.display())).into())
+    }
+
+    /// Loads the settings of a project that is there: defaults, the file, other flags, then `--set` in order.
     pub(crate) fn load(&self, flags: &[Override]) -> anyhow::Result<Project> {
         let mut overrides = flags.to_vec();
         for set in &self.set {
@@ -65,10 +85,7 @@ impl ProjectArguments {
                 set.split_once('=').ok_or_else(|| UsageError(format!("`--set {set}`: expected KEY=VALUE, such as train.folds=10")))?;
             overrides.push(Override { key: key.trim().to_owned(), value: value.trim().to_owned(), flag: format!("--set {set}") });
         }
-        if !self.project.is_dir() {
-            std::fs::create_dir_all(&self.project)
-                .with_context(|| format!("cannot make the project folder `{}`", self.project.display()))?;
-        }
+        self.require_folder()?;
         let path = match &self.config {
             Some(path) => Some(path.clone()),
             None => Some(self.project.join(CONFIG_FILE)).filter(|path| path.exists()),

@@ -72,6 +72,7 @@ pub(crate) fn run(arguments: &Arguments, project: &ProjectArguments, messages: &
         conclusive: exit != Exit::Inconclusive,
         paragraph: paragraph.clone(),
     };
+    crate::ci::tell(project, None, None, messages)?;
     messages.result(&format!("{paragraph}\n"), &answer)?;
     Ok(exit)
 }

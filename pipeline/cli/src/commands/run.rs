@@ -7,6 +7,7 @@ use routewright_engine::{Job, Plan, Reason, RunError, RunReport, Selection, Stat
 use serde_json::json;
 use stages::STAGES;
 
+use crate::ci;
 use crate::exit::Exit;
 use crate::manifest;
 use crate::messages::Messages;
@@ -58,6 +59,9 @@ pub(crate) fn run_stage(stage: &str, arguments: &StageArguments, project: &Proje
 
 fn execute(selection: Selection, arguments: &StageArguments, project: &ProjectArguments, messages: &Messages) -> anyhow::Result<Exit> {
     let flags: Vec<_> = input_override(&arguments.input)?.into_iter().collect();
+    if !arguments.input.is_empty() && !project.dry_run {
+        project.make_folder()?;
+    }
     let loaded = project.load(&flags)?;
     if project.dry_run {
         return dry_run(&selection, &loaded, messages);
@@ -69,6 +73,7 @@ fn execute(selection: Selection, arguments: &StageArguments, project: &ProjectAr
             if report.stages.iter().any(|stage| stage.status == Status::Ran) {
                 manifest::record(&loaded, &report, started, None)?;
             }
+            ci::tell(project, Some(&report), None, messages)?;
             let text = closing_words(&loaded, &report);
             messages.result(&text, &json!({ "schema_version": 1, "stages": report.stages, "decision": decision(&loaded) }))?;
             Ok(Exit::Done)
@@ -84,11 +89,21 @@ fn execute(selection: Selection, arguments: &StageArguments, project: &ProjectAr
                 if let Err(unwritten) = manifest::record(&loaded, report, started, Some(error.to_string())) {
                     messages.error(&unwritten);
                 }
+                if let Err(untold) = ci::tell(project, Some(report), Some(&failure_in_words(&error)), messages) {
+                    messages.error(&untold);
+                }
                 messages.say(&format!("to go on once mended: {} run --from {stage}", same_project(project)));
             }
             Err(error.into())
         }
     }
+}
+
+/// A failure with its causes, in one line.
+fn failure_in_words(error: &RunError) -> String {
+    let causes: Vec<String> =
+        std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source()).map(ToString::to_string).collect();
+    causes.join(": ")
 }
 
 /// Says what would run and why.
@@ -123,7 +138,7 @@ fn closing_words(project: &Project, report: &RunReport) -> String {
     if let Some(decision) = decision(project).filter(|_| report.stages.iter().any(|stage| stage.stage == "decide")) {
         let field = |name: &str| decision.get(name).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
         text.push_str(&format!("verdict    {} ({})\n{}\n", field("verdict"), field("reason"), field("summary")));
-        for (name, place) in [("report", "reports/E-009-results.md"), ("artifact", "models/artifact")] {
+        for (name, place) in [("report", "reports/E-009-results.md"), ("page", "reports/report.html"), ("artifact", "models/artifact")] {
             let place = project.folder.join(place);
             if place.exists() {
                 text.push_str(&format!("{name:10} {}\n", place.strip_prefix("./").unwrap_or(&place).display()));
