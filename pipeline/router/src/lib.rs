@@ -28,15 +28,22 @@ mod calibration;
 mod digest;
 mod embedder;
 mod encoder;
+mod environment;
 mod features;
 mod forest;
+mod gateway;
 mod history;
 mod lexicon;
+mod live;
+mod onnx;
 mod policy;
 mod profile;
 mod request;
+mod rules;
 mod schema;
 mod service;
+mod thompson;
+mod tracker;
 
 pub use artifact::{
     ARTIFACT_VERSION, FEATURES_FILE, FOREST_FILE, FileEntry, GOLDEN_FILE, Golden, GoldenError, HISTORY_FILE, LoadError, MANIFEST_FILE,
@@ -47,10 +54,20 @@ pub use calibration::{Calibration, CalibrationError, Isotonic, Platt};
 pub use digest::sha256_hex;
 pub use embedder::{DIMENSIONS, EmbedderModel, EmbedderSettings, Embedding};
 pub use encoder::{Encoder, QuerySketch, Scratch};
+pub use environment::{Environment, EnvironmentError};
 pub use features::{FEATURES, Feature};
 pub use forest::{FOREST_VERSION, Forest, ForestError, MAX_TREE_DEPTH, Node, NodeKind, Side, Tree};
+pub use gateway::{Ask, Gateway, GatewayDecision, GatewaySettings, Group, InvalidShare, Learned, Mode, Source};
 pub use history::{History, HistorySettings, Observation};
+pub use live::{CacheCounts, CacheSettings, Live};
+pub use onnx::{CLASSIFIER_FILE, LATENCY_FILE, SUCCESS_FILE, onnx_files};
 pub use policy::{Choice, Fallback, Policy, PolicyError, PolicyScratch, PolicySettings, SuccessModel};
 pub use request::Request;
+pub use rules::{RULES_VERSION, Rules, RulesError, RulesScratch, StaticRoute};
 pub use schema::{Column, ColumnKind, Dictionary, ExtraColumn, ExtraEncoding, SCHEMA_VERSION, Schema, SchemaError, SchemaSettings};
-pub use service::{Decided, Routed, Router, RouterScratch};
+pub use service::{BatchScratch, Decided, Routed, Router, RouterScratch};
+pub use thompson::{Thompson, ThompsonError, ThompsonSettings};
+pub use tracker::{
+    Execution, GatewayLog, Layer, LayerAnswer, LearningFeedback, LogCounts, LogSettings, Outcome, OutcomeLog, Quality, Routing, TaskStatus,
+    Tracker, TrackerError, TrackerSettings, WhenFull,
+};

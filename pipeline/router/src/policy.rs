@@ -267,6 +267,35 @@ impl Policy {
         }
     }
 
+    /// [`Self::predict`] for rows that lie one after another, forest by forest, which keeps each tree in the cache; equal to it bit for bit.
+    ///
+    /// `rows`: n × `n_columns` numbers; `out`: n predictions, made where there are fewer.
+    pub fn predict_rows(&self, rows: &[f32], n_columns: usize, out: &mut Vec<PolicyScratch>) {
+        let (n_rows, n_paths) = (rows.len() / n_columns.max(1), self.paths.len());
+        out.resize_with(n_rows, PolicyScratch::default);
+        for scratch in out.iter_mut() {
+            for list in [&mut scratch.success, &mut scratch.latency_ms, &mut scratch.utility] {
+                list.clear();
+                list.resize(n_paths, f64::NAN);
+            }
+        }
+        let mut outputs = vec![0.0; n_rows];
+        for path in 0..n_paths {
+            if let Some(Some(forest)) = self.latency.get(path) {
+                forest.predict_rows(rows, &mut outputs);
+                out.iter_mut().zip(&outputs).for_each(|(scratch, output)| scratch.latency_ms[path] = output.exp_m1().max(0.0));
+            }
+            if let Some(Some(model)) = self.success.get(path) {
+                model.forest.predict_rows(rows, &mut outputs);
+                for (scratch, &output) in out.iter_mut().zip(&outputs) {
+                    let success = model.calibration.apply(output).clamp(0.0, 1.0);
+                    scratch.success[path] = success;
+                    scratch.utility[path] = success - self.penalty(path, scratch.latency_ms[path]);
+                }
+            }
+        }
+    }
+
     /// The choice on predictions already made, such as predictions on held-out folds.
     pub fn decide(&self, static_arm: Option<Arm>, predictions: &PolicyScratch) -> Choice {
         let static_arm = static_arm.filter(|arm| arm.index() < self.paths.len());

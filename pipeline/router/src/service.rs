@@ -44,6 +44,8 @@ pub struct Routed<'a> {
     pub confidence: f64,
     /// Why the static path was kept.
     pub fallback: Option<Fallback>,
+    /// Probability with which [`Self::path`] was chosen: 1, since a router draws nothing. A gateway's decision has its own.
+    pub propensity: f64,
     /// SHA-256 of the artifact's manifest; empty for a router that was not loaded.
     pub artifact_digest: &'a str,
 }
@@ -65,6 +67,21 @@ impl RouterScratch {
     /// What the policy predicted for the last request.
     pub fn predictions(&self) -> &PolicyScratch {
         &self.policy
+    }
+}
+
+/// Room for many decisions at a time; reused.
+#[derive(Clone, Debug, Default)]
+pub struct BatchScratch {
+    encoder: Scratch,
+    rows: Vec<f32>,
+    predictions: Vec<PolicyScratch>,
+}
+
+impl BatchScratch {
+    /// What the policy predicted for each request of the last batch.
+    pub fn predictions(&self) -> &[PolicyScratch] {
+        &self.predictions
     }
 }
 
@@ -125,6 +142,7 @@ impl Router {
             latency_ms: scratch.policy.latency_ms,
             confidence: decided.confidence,
             fallback: decided.fallback,
+            propensity: 1.0,
             artifact_digest: self.digest(),
         }
     }
@@ -135,8 +153,27 @@ impl Router {
     pub fn decide(&self, request: &Request<'_>, scratch: &mut RouterScratch) -> Decided {
         scratch.row.resize(self.encoder.n_columns(), f32::NAN);
         let sketch = self.encoder.encode(request, &self.history, &mut scratch.encoder, &mut scratch.row);
+        self.policy.predict(&scratch.row, &mut scratch.policy);
+        self.choose(request, sketch, &scratch.policy)
+    }
+
+    /// Decides many requests as of the same past, forest by forest; equal to [`Self::decide`] one by one, and faster from a few dozen on.
+    pub fn decide_batch(&self, requests: &[Request<'_>], scratch: &mut BatchScratch, out: &mut Vec<Decided>) {
+        let n_columns = self.encoder.n_columns();
+        scratch.rows.resize(requests.len() * n_columns, f32::NAN);
+        let rows = requests.iter().zip(scratch.rows.chunks_exact_mut(n_columns));
+        let encoder = &mut scratch.encoder;
+        let sketches: Vec<QuerySketch> = rows.map(|(request, row)| self.encoder.encode(request, &self.history, encoder, row)).collect();
+        self.policy.predict_rows(&scratch.rows, n_columns, &mut scratch.predictions);
+        let decided = requests.iter().zip(sketches).zip(&scratch.predictions);
+        out.clear();
+        out.extend(decided.map(|((request, sketch), predictions)| self.choose(request, sketch, predictions)));
+    }
+
+    /// The choice on predictions.
+    fn choose(&self, request: &Request<'_>, sketch: QuerySketch, predictions: &PolicyScratch) -> Decided {
         let static_arm = request.static_path.map(|name| self.policy.paths.arm(name));
-        let choice = self.policy.choose(&scratch.row, static_arm.flatten(), &mut scratch.policy);
+        let choice = self.policy.decide(static_arm.flatten(), predictions);
         let unknown_static = static_arm == Some(None);
         Decided {
             arm: if unknown_static { None } else { choice.arm },

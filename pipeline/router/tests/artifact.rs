@@ -7,8 +7,9 @@ use std::sync::{Arc, LazyLock};
 use proptest::prelude::*;
 use routewright_domain::{Arm, Paths, Scalar, Seed, Timestamp};
 use routewright_router::{
-    Calibration, Encoder, Fallback, Forest, Golden, History, Node, Observation, Parts, Policy, PolicySettings, Provenance, Request, Router,
-    RouterScratch, Schema, SchemaSettings, Scratch, Side, SuccessModel, TrainingWindow, Tree, pack,
+    Ask, BatchScratch, CacheSettings, Calibration, Encoder, Fallback, Forest, Gateway, GatewayDecision, GatewaySettings, Golden, History,
+    Isotonic, Learned, Live, Mode, Node, Observation, Parts, Platt, Policy, PolicySettings, Provenance, Request, Router, RouterScratch,
+    Rules, RulesScratch, Schema, SchemaSettings, Scratch, Side, SuccessModel, TrainingWindow, Tree, onnx_files, pack,
 };
 
 type Files = BTreeMap<String, Vec<u8>>;
@@ -56,13 +57,17 @@ fn router() -> Router {
 
 /// The artifact of [`router`], with its golden decisions.
 fn artifact() -> Files {
-    let router = router();
+    pack_router(&router(), 6, &BTreeMap::from([("classifier.onnx".to_owned(), vec![1, 2, 3])]))
+}
+
+/// An artifact with as many golden decisions.
+fn pack_router(router: &Router, n_golden: i64, extra_files: &Files) -> Files {
     let extras = BTreeMap::from([("load".to_owned(), Scalar::Number(0.1))]);
-    let golden: Vec<Golden> = (0..6)
+    let golden: Vec<Golden> = (0..n_golden)
         .map(|row| {
             let text = text(row * 7);
             let request = Request { static_path: Some("chat"), extras: &extras, ..Request::new(&text, Timestamp(200 + row)) };
-            Golden::record(&router, &request)
+            Golden::record(router, &request)
         })
         .collect();
     let provenance = Provenance {
@@ -79,7 +84,7 @@ fn artifact() -> Files {
         history: router.history(),
         golden: &golden,
         provenance: &provenance,
-        extra_files: &BTreeMap::from([("classifier.onnx".to_owned(), vec![1, 2, 3])]),
+        extra_files,
     };
     pack(&parts).unwrap()
 }
@@ -100,6 +105,81 @@ fn a_packed_router_decides_as_before() {
     }
     assert_eq!(after.digest().len(), 64);
     assert_eq!(after.route(&Request::new("x", Timestamp(0))).artifact_digest, after.digest());
+}
+
+#[test]
+fn a_batch_decides_as_one_by_one() {
+    let router = Router::load(&ARTIFACT).unwrap();
+    let texts: Vec<String> = (0..40).map(text).collect();
+    let static_path = |row: usize| [None, Some("chat"), Some("tool"), Some("oracle")][row % 4];
+    let requests: Vec<Request<'_>> = texts
+        .iter()
+        .enumerate()
+        .map(|(row, text)| Request { static_path: static_path(row), ..Request::new(text, Timestamp(500)) })
+        .collect();
+    let (mut scratch, mut decided) = (BatchScratch::default(), Vec::new());
+    router.decide_batch(&requests, &mut scratch, &mut decided);
+    let mut single = RouterScratch::default();
+    for ((request, found), predictions) in requests.iter().zip(&decided).zip(scratch.predictions()) {
+        assert_eq!(*found, router.decide(request, &mut single));
+        let bits = |numbers: &[f64]| numbers.iter().map(|number| number.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&predictions.success), bits(&single.predictions().success));
+        assert_eq!(bits(&predictions.utility), bits(&single.predictions().utility));
+    }
+}
+
+#[test]
+fn deciding_allocates_nothing_after_the_first_few() {
+    let texts: Vec<String> = (0..40).map(text).collect();
+    let live = Live::new(Router::load(&ARTIFACT).unwrap(), CacheSettings { entries: 16, seconds: 1 });
+    let uncached = Live::new(Router::load(&ARTIFACT).unwrap(), CacheSettings { entries: 0, seconds: 1 });
+    let settings = GatewaySettings { mode: Mode::Live, treatment_share: 0.5, explore: 0.1, ..GatewaySettings::default() };
+    let (gateway, rules) = (Gateway::new(settings).unwrap(), Rules::keyword_cascade().unwrap());
+    let (mut scratch, mut decision, mut words) = (RouterScratch::default(), GatewayDecision::default(), RulesScratch::default());
+    let mut decide_all = || {
+        for text in &texts {
+            let request = Request { static_path: Some("chat"), ..Request::new(text, Timestamp(500)) };
+            let decided = uncached.decide(&request, &mut scratch);
+            assert_eq!(live.decide(&request, &mut scratch), decided);
+            let ask = Ask {
+                unit: text,
+                trace_id: text,
+                n_paths: 2,
+                static_arm: Some(Arm(0)),
+                learned: Learned::Path(decided.arm),
+                candidates: &[],
+                confidence: decided.confidence,
+                fallback: decided.fallback,
+            };
+            gateway.decide(&ask, &mut decision);
+            rules.route(&request, &mut words);
+        }
+    };
+    (0..20).for_each(|_| decide_all());
+    assert_eq!(allocation_counter::measure(decide_all).count_total, 0);
+}
+
+#[test]
+fn a_swapped_router_answers_at_once_and_repeated_queries_are_counted() {
+    let live = Live::new(Router::load(&ARTIFACT).unwrap(), CacheSettings::default());
+    let mut scratch = RouterScratch::default();
+    let request = Request { static_path: Some("chat"), ..Request::new("restart the server", Timestamp(1000)) };
+    let before = live.decide(&request, &mut scratch);
+    assert_eq!((before, before.arm), (live.decide(&request, &mut scratch), Some(Arm(1))));
+    assert_eq!((live.counts().hits, live.counts().misses), (1, 1));
+    let mut strict = router().policy().clone();
+    strict.settings.min_confidence = 1.0;
+    let other = router();
+    let old = live.swap(Router::new(other.encoder().schema().clone(), strict, other.history().clone()));
+    assert_eq!(old.digest().len(), 64);
+    assert_eq!(live.decide(&request, &mut scratch).fallback, Some(Fallback::LowConfidence));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..200).for_each(|_| assert!(live.decide(&request, &mut RouterScratch::default()).arm.is_some())));
+        }
+        (0..20).for_each(|_| drop(live.swap(router())));
+    });
+    assert_eq!(live.decide(&request, &mut scratch), before);
 }
 
 #[test]
@@ -160,6 +240,50 @@ fn a_golden_decision_that_is_not_repeated_is_named() {
     files.insert("golden.jsonl".to_owned(), golden.replacen("\"fallback\":null", "\"fallback\":\"no_model\"", 1).into_bytes());
     let error = Router::load(&seal(files)).unwrap().verify().unwrap_err();
     assert_eq!((error.field, error.found.as_str(), error.expected.as_str()), ("fallback", "none", "no_model"));
+}
+
+/// The artifact of format version 1 as it was first written, with every kind of calibration and the ONNX exports.
+const FROZEN: [(&str, &[u8]); 8] = [
+    ("classifier.onnx", include_bytes!("../../../tests/golden/artifact-v1/classifier.onnx")),
+    ("features.json", include_bytes!("../../../tests/golden/artifact-v1/features.json")),
+    ("forest.bin", include_bytes!("../../../tests/golden/artifact-v1/forest.bin")),
+    ("golden.jsonl", include_bytes!("../../../tests/golden/artifact-v1/golden.jsonl")),
+    ("history.bin", include_bytes!("../../../tests/golden/artifact-v1/history.bin")),
+    ("latency.onnx", include_bytes!("../../../tests/golden/artifact-v1/latency.onnx")),
+    ("manifest.json", include_bytes!("../../../tests/golden/artifact-v1/manifest.json")),
+    ("success.onnx", include_bytes!("../../../tests/golden/artifact-v1/success.onnx")),
+];
+
+/// A red test here means that artifacts in service would no longer load, or decide otherwise: raise `ARTIFACT_VERSION` and keep reading
+/// version 1. Only as long as no version is released, the sample may be frozen anew: `cargo test --test artifact freeze -- --ignored`.
+#[test]
+fn the_frozen_artifact_of_version_1_is_loaded_and_decides_as_then() {
+    let files: Files = FROZEN.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec())).collect();
+    let router = Router::load(&files).unwrap();
+    assert_eq!(router.verify(), Ok(24));
+    let exports = onnx_files(router.policy(), router.encoder().n_columns());
+    assert!(exports.iter().all(|(name, bytes)| files[name] == *bytes));
+}
+
+#[test]
+#[ignore = "writes the frozen sample"]
+fn freeze() {
+    let plain = router();
+    let schema = plain.encoder().schema().clone();
+    let mut policy = plain.policy().clone();
+    let isotonic = Isotonic::new(vec![0.1, 0.45, 0.85], vec![0.2, 0.5, 0.95]).unwrap();
+    let calibrations = [Calibration::Isotonic(isotonic), Calibration::Platt(Platt::new(1.2, -0.1).unwrap())];
+    for (model, calibration) in policy.success.iter_mut().flatten().zip(calibrations) {
+        model.calibration = calibration;
+    }
+    let router = Router::new(schema, policy, plain.history().clone());
+    let exports = onnx_files(router.policy(), router.encoder().n_columns());
+    for (name, bytes) in pack_router(&router, 24, &exports) {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/artifact-v1");
+        std::fs::create_dir_all(folder).unwrap();
+        let mut file = std::fs::File::options().create(true).truncate(true).write(true).open(format!("{folder}/{name}")).unwrap();
+        std::io::Write::write_all(&mut file, &bytes).unwrap();
+    }
 }
 
 /// Brings sizes and digests of the manifest up to date, as an attacker would.
