@@ -14,6 +14,9 @@ pub const MIN_OUTCOMES: u64 = 20;
 /// Loss of accuracy that earlier answers may bring, as a share of the events that are answered earlier.
 const MARGIN: f64 = 0.02;
 
+/// Share of the answers above a threshold that must have been taken for the threshold to count as what decides.
+const FOLLOWS: f64 = 0.95;
+
 /// What there is to say about a layer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LayerAnalysis {
@@ -38,6 +41,8 @@ pub struct ThresholdAnalysis {
     pub would_have_been_right: Rate,
     /// Attempts that reached their threshold.
     pub above: u64,
+    /// Of those, the ones whose answer was taken: fewer where the router decides by more than confidences.
+    pub above_settled: u64,
     /// Of those whose rightness is known: were incorrect.
     pub were_wrong: Rate,
     /// What a threshold one step lower changes: known from the log, because the layer's answers are.
@@ -88,6 +93,8 @@ pub enum Action {
     Raise,
     /// Leave it.
     Keep,
+    /// The router does not follow the threshold.
+    NotFollowed,
     /// Too few outcomes to say.
     TooFew,
     /// Nothing to move.
@@ -127,7 +134,8 @@ pub fn analyze(scope: &Scope<'_>, overview: &Overview, step: f64) -> Vec<LayerAn
     for event in scope.events() {
         let attempts = scope.log().attempts(event);
         let settled = settled(attempts);
-        for (row, attempt) in attempts.iter().enumerate() {
+        // Answers in shadow, after the event was settled, say nothing about the threshold.
+        for (row, attempt) in attempts.iter().enumerate().take(settled.map_or(0, |settled| settled + 1)) {
             let Some(threshold) = attempt.threshold else { continue };
             let later = settled.and_then(|settled| attempts.get(row + 1..=settled));
             let later_ms = later.and_then(|later| later.iter().map(|attempt| attempt.latency_ms).sum::<Option<f64>>());
@@ -167,6 +175,7 @@ fn threshold_analysis(layer: &LayerOverview, answers: &[Answer], step: f64) -> O
         below: below.len() as u64,
         would_have_been_right: rate(below.iter().map(|answer| answer.right_here)),
         above: above.len() as u64,
+        above_settled: above.iter().filter(|answer| answer.settled).count() as u64,
         were_wrong: wrong,
         one_step_lower: step_lower(answers, threshold, step),
         one_step_higher: step_higher(answers, threshold, step),
@@ -220,6 +229,16 @@ fn recommend(layer: &LayerOverview, analysis: Option<&ThresholdAnalysis>, events
         };
         return say(Action::None, reason.to_owned());
     };
+    if analysis.above >= MIN_OUTCOMES && (analysis.above_settled as f64) < FOLLOWS * analysis.above as f64 {
+        let passed_on = analysis.above - analysis.above_settled;
+        return say(
+            Action::NotFollowed,
+            format!(
+                "{passed_on} of {} answers that reach the threshold were not taken; find out what else decides before moving it",
+                analysis.above
+            ),
+        );
+    }
     let share = |moved: u64| if events > 0 { moved as f64 / events as f64 } else { 0.0 };
     if let Some(higher) = &analysis.one_step_higher
         && higher.right_here.n >= MIN_OUTCOMES
@@ -323,6 +342,27 @@ mod tests {
         assert_eq!(analysis[0].recommendation.action, Action::Raise);
         assert_eq!(analysis[0].recommendation.to, Some(0.35));
         assert_eq!(analysis[2].recommendation.action, Action::None);
+    }
+
+    #[test]
+    fn a_router_that_does_not_follow_its_threshold_is_told_so() {
+        let answers = [answer("one", 1, 0.9, "a"), answer("two", 2, 0.9, "a")];
+        let mut log = routewright_domain::CascadeLog::default();
+        for row in 0..30 {
+            let mut layers = answers.to_vec();
+            (layers[0].success, layers[1].success) = (Some(row < 10), Some(row >= 10));
+            let decision = routewright_domain::Decision {
+                trace_id: row.to_string(),
+                timestamp: routewright_domain::Timestamp(row),
+                path: "a".to_owned(),
+                optimal_path: Some("a".to_owned()),
+                ..Default::default()
+            };
+            log.put(&decision, &layers);
+        }
+        let one = &analysed(&log, 0.05)[0];
+        assert_eq!((one.recommendation.action, one.threshold.as_ref().unwrap().above_settled), (Action::NotFollowed, 10));
+        assert!(one.recommendation.reason.starts_with("20 of 30 answers"), "{}", one.recommendation.reason);
     }
 
     #[test]

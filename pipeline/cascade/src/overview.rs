@@ -53,8 +53,10 @@ pub struct LayerOverview {
     pub latency: Option<LatencySummary>,
     /// Share of right paths among the events it settled.
     pub accuracy: Rate,
-    /// Share of right answers among all it gave, taken or not.
+    /// Share of right answers among all it gave, taken or not, asked in shadow or not.
     pub accuracy_of_all: Rate,
+    /// Answers that it gave in shadow, after the event was settled; no other number but the one above counts them.
+    pub shadow: u64,
     /// Threshold of its last attempt.
     pub threshold: Option<f64>,
     /// Share of its answers that came from a cache, where that is logged.
@@ -87,6 +89,7 @@ pub struct GroupBalance {
 #[derive(Clone, Default)]
 struct LayerSums {
     settled: u64,
+    shadow: u64,
     attempts: u64,
     confidence: f64,
     latencies: Vec<f64>,
@@ -121,12 +124,16 @@ pub fn overview(scope: &Scope<'_>, declared_split: f64) -> Overview {
         let settled = settled(attempts);
         for (row, attempt) in attempts.iter().enumerate() {
             let sums = &mut layers[scope.layer_of(attempt)];
+            sums.accuracy_of_all.add_known(is_right(event, attempt));
+            if settled < Some(row) {
+                sums.shadow += 1;
+                continue;
+            }
             sums.attempts += 1;
             sums.confidence += attempt.confidence;
             sums.latencies.extend(attempt.latency_ms);
             sums.threshold = attempt.threshold.or(sums.threshold);
             sums.cache.add_known(attempt.cache_hit);
-            sums.accuracy_of_all.add_known(is_right(event, attempt));
             if Some(row) == settled {
                 sums.settled += 1;
                 sums.accuracy.add_known(event.right);
@@ -166,6 +173,7 @@ impl LayerSums {
             latency: LatencySummary::of(&mut self.latencies),
             accuracy: self.accuracy.rate(),
             accuracy_of_all: self.accuracy_of_all.rate(),
+            shadow: self.shadow,
             threshold: self.threshold,
             cache: self.cache.rate(),
         }
@@ -238,7 +246,10 @@ mod tests {
         let log = uniform_log(2_000, [0.6, 0.7], 0.3, 1);
         let overview = overview(&Scope::new(&log, 0..2_000, ""), 0.5);
         assert_eq!(overview.layers.iter().map(|layer| layer.captured.hits).sum::<u64>(), 2_000);
-        assert_eq!(overview.layers[0].success.n, 2_000);
+        assert_eq!((overview.layers[0].success.n, overview.layers[0].shadow), (2_000, 0));
+        let passed_on = 2_000 - overview.layers[0].captured.hits;
+        assert_eq!(overview.layers[1].success.n, passed_on, "answers in shadow are no attempts");
+        assert!(overview.layers[1].shadow > 150 && overview.layers[1].accuracy_of_all.n == passed_on + overview.layers[1].shadow);
         assert_eq!(overview.clarification, overview.layers[2].captured);
         assert_eq!(overview.accuracy.n, 2_000);
         assert_eq!(overview.layers.iter().map(|layer| layer.accuracy.hits).sum::<u64>(), overview.accuracy.hits);

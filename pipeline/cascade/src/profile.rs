@@ -110,7 +110,9 @@ pub fn profile(scope: &Scope<'_>, before: std::ops::Range<usize>, hours: f64) ->
             backend.latencies.extend(event.latency_ms);
             backend.cache.add_known(event.cache_hit);
         }
-        for attempt in log.attempts(event) {
+        let attempts = log.attempts(event);
+        // What is asked in shadow keeps nobody waiting.
+        for attempt in attempts.iter().take(settled(attempts).map_or(0, |settled| settled + 1)) {
             let layer = &mut layers[scope.layer_of(attempt)];
             layer.latencies.extend(attempt.latency_ms);
             layer.cache.add_known(attempt.cache_hit);

@@ -70,6 +70,8 @@ pub(crate) struct Cases {
     pub(crate) n_events: usize,
     /// Cases whose logged answer is what the present thresholds give.
     pub(crate) n_reproduced: usize,
+    /// Cases that passed on an answer which reaches its present threshold.
+    pub(crate) n_passed_on: usize,
     /// What asking the user comes to: share of right answers, and mean time.
     user: Outcome,
 }
@@ -99,7 +101,7 @@ enum End {
 impl Cases {
     /// The cases of a window. `present`: threshold of every layer.
     pub(crate) fn new(scope: &Scope<'_>, present: Vec<f64>) -> Self {
-        let (mut cases, mut steps, mut n_reproduced) = (Vec::new(), Vec::new(), 0);
+        let (mut cases, mut steps, mut n_reproduced, mut n_passed_on) = (Vec::new(), Vec::new(), 0, 0);
         let (mut asked, mut asked_right, mut asked_ms) = (0_u64, 0_u64, 0.0);
         let clarification = scope.clarification();
         for event in scope.events() {
@@ -121,7 +123,9 @@ impl Cases {
                 asked_right += u64::from(user.right == Some(true));
                 asked_ms += user.latency_ms;
             }
-            n_reproduced += usize::from(taken.is_some() && answering(own, &present, clarification, scope.layers().len()) == taken);
+            let answering = answering(own, &present, clarification, scope.layers().len());
+            n_reproduced += usize::from(taken.is_some() && answering == taken);
+            n_passed_on += usize::from(answering.is_some() && answering < taken);
             cases.push(Case { first: first as u32, n_steps: attempts.len() as u16 });
         }
         // Nobody asked so far: the user knows what he wants.
@@ -135,6 +139,7 @@ impl Cases {
             present,
             n_events: scope.events().len(),
             n_reproduced,
+            n_passed_on,
             user: Outcome { right, latency_ms: asked_ms / n, asked: 1.0 },
         }
     }

@@ -14,6 +14,9 @@ use crate::settings::TuneSettings;
 /// Pieces that the largest move of a threshold is cut into.
 const GRID: i32 = 5;
 
+/// Smallest piece of a move: finer thresholds would follow chance.
+const FINE: f64 = 0.01;
+
 /// Layers up to which every combination of full moves is tried; deeper cascades are searched layer by layer.
 const JOINT_LAYERS: usize = 6;
 
@@ -205,9 +208,11 @@ fn refusal(cases: &Cases, settings: &TuneSettings) -> Option<String> {
     let reproduced = cases.n_reproduced as f64 / cases.len() as f64;
     (reproduced < MIN_REPRODUCED).then(|| {
         format!(
-            "the present thresholds give back {:.1} % of the logged answers, {:.0} % are needed: the log comes from another configuration",
+            "the present thresholds give back {:.1} % of the logged answers, {:.0} % are needed; {} routes passed on an answer that reaches its \
+             threshold: the log comes from another configuration, or confidences are not all that decides",
             reproduced * 100.0,
-            MIN_REPRODUCED * 100.0
+            MIN_REPRODUCED * 100.0,
+            cases.n_passed_on
         )
     })
 }
@@ -231,23 +236,26 @@ impl Search<'_> {
                 let mut thresholds = self.cases.present.clone();
                 let mut rest = corner;
                 for &layer in &self.movable {
-                    thresholds[layer] = self.moved(layer, [0, -GRID, GRID][rest % 3]);
+                    thresholds[layer] = self.moved(layer, [0, -1, 1][rest % 3]);
                     rest /= 3;
                 }
                 self.improve(&mut best, thresholds);
             }
         }
-        for _ in 0..MAX_ROUNDS {
-            let before = best.1;
-            for &layer in &self.movable {
-                for piece in -GRID..=GRID {
-                    let mut thresholds = best.0.clone();
-                    thresholds[layer] = self.moved(layer, piece);
-                    self.improve(&mut best, thresholds);
+        let coarse = self.step / f64::from(GRID);
+        for piece in [coarse, FINE.min(coarse)] {
+            for _ in 0..MAX_ROUNDS {
+                let before = best.1;
+                for &layer in &self.movable {
+                    for pieces in -GRID..=GRID {
+                        let mut thresholds = best.0.clone();
+                        thresholds[layer] = self.within_reach(layer, best.0[layer] + piece * f64::from(pieces));
+                        self.improve(&mut best, thresholds);
+                    }
                 }
-            }
-            if best.1 <= before {
-                break;
+                if best.1 <= before {
+                    break;
+                }
             }
         }
         best.0
@@ -261,34 +269,45 @@ impl Search<'_> {
         }
     }
 
-    fn moved(&self, layer: usize, piece: i32) -> f64 {
-        tidy((self.cases.present[layer] + self.step * f64::from(piece) / f64::from(GRID)).clamp(0.0, 1.0))
+    /// The present threshold moved all the way up, all the way down, or not at all.
+    fn moved(&self, layer: usize, direction: i32) -> f64 {
+        self.within_reach(layer, self.cases.present[layer] + self.step * f64::from(direction))
+    }
+
+    /// The nearest threshold that the layer may have.
+    fn within_reach(&self, layer: usize, threshold: f64) -> f64 {
+        let present = self.cases.present[layer];
+        tidy(threshold.clamp((present - self.step).max(0.0), (present + self.step).min(1.0)))
     }
 
     /// Mean value; nothing where it is not known, or where too many events would ask the user.
     fn objective(&self, thresholds: &[f64]) -> Option<f64> {
+        self.allowed(thresholds).map(|replayed| mean(&replayed, |outcome| outcome.value(self.worth)))
+    }
+
+    /// A replay that is known, and in which no more users are asked than may be.
+    fn allowed(&self, thresholds: &[f64]) -> Option<Replayed> {
         let replayed = self.cases.replay(self.range.clone(), thresholds, self.worth);
-        let is_allowed = mean(&replayed, |outcome| outcome.asked) <= self.max_clarification;
-        (is_allowed && self.is_known(&replayed)).then(|| mean(&replayed, |outcome| outcome.value(self.worth)))
+        let is_allowed = mean(&replayed, |outcome| outcome.asked) <= self.max_clarification && self.is_known(&replayed);
+        is_allowed.then_some(replayed)
     }
 
     fn is_known(&self, replayed: &Replayed) -> bool {
         replayed.unknown.iter().zip(&replayed.seen).all(|(&unknown, &seen)| unknown == 0 || seen as u64 >= self.settings.min_seen)
     }
 
-    /// Takes back, weakest first, every move that does not pay on its own.
+    /// Takes back, weakest first, every move that does not pay on its own and is not what keeps the users from being asked too often.
     fn pruned(&self, mut thresholds: Vec<f64>) -> Vec<f64> {
         loop {
             let moved: Vec<usize> = self.movable.iter().copied().filter(|&layer| thresholds[layer] != self.cases.present[layer]).collect();
             let with = self.cases.replay(self.range.clone(), &thresholds, self.worth);
             let weakest = moved
                 .into_iter()
-                .map(|layer| {
+                .filter_map(|layer| {
                     let mut without = thresholds.clone();
                     without[layer] = self.cases.present[layer];
-                    let gain =
-                        self.difference(&self.cases.replay(self.range.clone(), &without, self.worth), &with, Confidence::ONE_SIDED_95);
-                    (layer, gain.1.lower)
+                    let without = self.allowed(&without)?;
+                    Some((layer, self.difference(&without, &with, Confidence::ONE_SIDED_95).1.lower))
                 })
                 .min_by(|one, other| one.1.total_cmp(&other.1));
             match weakest {
@@ -325,7 +344,7 @@ impl Search<'_> {
     }
 
     fn raise_bounds(&self, layer: usize) -> Option<RaiseBounds> {
-        let to = self.moved(layer, GRID);
+        let to = self.moved(layer, 1);
         if to <= self.cases.present[layer] {
             return None;
         }
@@ -432,6 +451,7 @@ mod tests {
             let settings = TuneSettings { max_clarification, clarification_cost: 0.0, ..WIDE };
             tune(&Scope::new(&log, 0..20_000, ""), &[0.5, 0.5, 1.0], 0.3, &settings).chosen_on.unwrap().clarification[1]
         };
-        assert!(asked(0.4) <= 0.4 && asked(1.0) > 0.5, "{} {}", asked(0.4), asked(1.0));
+        // Taking back what does not pay on its own must not break the limit either.
+        assert!(asked(0.3) <= 0.3 && asked(0.4) <= 0.4 && asked(1.0) > 0.5, "{} {}", asked(0.4), asked(1.0));
     }
 }

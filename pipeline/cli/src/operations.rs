@@ -183,8 +183,13 @@ pub(crate) fn millis(latency: Option<f64>) -> String {
 
 /// What a window is of, in one line: its length, its ends, and why it does not end now.
 pub(crate) fn window_words(window: Window) -> String {
+    format!("{} {}", hours_text(window.hours), span_words(window))
+}
+
+/// The ends of a window, and why it does not end now.
+pub(crate) fn span_words(window: Window) -> String {
     let why = if window.ends_with_log { "; it ends with the last event, none is recent" } else { "" };
-    format!("{} from {} to {} UTC{why}", hours_text(window.hours), moment(window.from), moment(window.to))
+    format!("from {} to {} UTC{why}", moment(window.from), moment(window.to))
 }
 
 fn places(sources: &[PathBuf]) -> String {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::exit::{Exit, UsageError};
 use crate::layout::grouped;
 use crate::messages::Messages;
-use crate::operations::{Feed, WindowArguments, hours_text, millis, moment, percent, window_words};
+use crate::operations::{Feed, WindowArguments, hours_text, millis, moment, percent, span_words};
 use crate::project::ProjectArguments;
 
 /// How results are written.
@@ -79,9 +79,9 @@ pub(crate) fn run(arguments: &Arguments, project: &ProjectArguments, messages: &
         messages.bytes(&document)?;
     } else {
         let head = format!(
-            "Routing Performance Analysis\nTime window: Last {} hours ({})\n",
+            "Routing Performance Analysis\nTime window: Last {} hours, {}\n",
             hours_text(window.hours).trim_end_matches('h'),
-            window_words(window)
+            span_words(window)
         );
         messages.result(&(head + &in_words(&layers, overview.events)), &answer)?;
     }
@@ -136,7 +136,9 @@ fn threshold_words(analysis: &LayerAnalysis) -> String {
         grouped(below.n as usize),
         percent(below.value)
     ));
-    text.push_str(&format!("Events above threshold: {}\n", grouped(threshold.above as usize)));
+    let not_taken = threshold.above - threshold.above_settled;
+    let aside = if not_taken > 0 { format!(" ({} of them were not taken)", grouped(not_taken as usize)) } else { String::new() };
+    text.push_str(&format!("Events above threshold: {}{aside}\n", grouped(threshold.above as usize)));
     text.push_str(&format!(
         "  - Were incorrect: {} of {} known ({})\n",
         grouped(above.hits as usize),
@@ -173,6 +175,7 @@ fn recommendation_words(analysis: &LayerAnalysis) -> String {
         (Action::Lower, Some(from), Some(to)) => format!("Lower threshold from {from:.2} to {to:.2}"),
         (Action::Raise, Some(from), Some(to)) => format!("Raise threshold from {from:.2} to {to:.2}"),
         (Action::TooFew, ..) => "Keep the threshold: too little evidence".to_owned(),
+        (Action::NotFollowed, ..) => "Keep the threshold: it is not what decides".to_owned(),
         (Action::None, ..) => "Nothing to tune".to_owned(),
         _ => "Keep the threshold".to_owned(),
     };
