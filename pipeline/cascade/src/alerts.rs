@@ -169,8 +169,8 @@ pub fn metrics(overview: &Overview, alerts: &[AlertStatus], hours: f64) -> Metri
     gauge(m, "outcomes", "Queries with a verdict in the window.", &[], Some(overview.accuracy.n as f64));
     gauge(m, "success_ratio", "Share of tasks that succeeded among those that ended.", &[], overview.success.value);
     gauge(m, "clarification_ratio", "Share of queries that asked the user.", &[], overview.clarification.value);
-    for (quantile, value) in quantiles(overview.latency) {
-        gauge(m, "latency_seconds", "Time to the decision, by quantile.", &[("quantile", quantile)], Some(value));
+    for (percentile, value) in percentiles(overview.latency) {
+        gauge(m, "latency_seconds", "Time to the decision, by percentile.", &[("percentile", percentile)], Some(value));
     }
     gauge(m, "latency_mean_seconds", "Mean time to the decision.", &[], overview.latency.map(|latency| latency.mean / 1000.0));
     gauge(m, "cache_hit_ratio", "Share of answers from a cache.", &[], overview.cache.value);
@@ -183,9 +183,9 @@ pub fn metrics(overview: &Overview, alerts: &[AlertStatus], hours: f64) -> Metri
         gauge(m, "layer_confidence_mean", "Mean confidence of the layer's answers.", &name, layer.mean_confidence);
         gauge(m, "layer_threshold", "Threshold of the layer's last attempt.", &name, layer.threshold);
         gauge(m, "layer_latency_mean_seconds", "Mean time spent in the layer.", &name, layer.latency.map(|latency| latency.mean / 1000.0));
-        for (quantile, value) in quantiles(layer.latency) {
-            let labels = [("layer", layer.layer.as_str()), ("quantile", quantile)];
-            gauge(m, "layer_latency_seconds", "Time spent in the layer, by quantile.", &labels, Some(value));
+        for (percentile, value) in percentiles(layer.latency) {
+            let labels = [("layer", layer.layer.as_str()), ("percentile", percentile)];
+            gauge(m, "layer_latency_seconds", "Time spent in the layer, by percentile.", &labels, Some(value));
         }
     }
     for path in &overview.paths {
@@ -215,11 +215,9 @@ fn known(rate: Rate) -> Option<Interval> {
     rate.value.map(|_| rate.interval)
 }
 
-/// Percentiles in seconds, by the name that Prometheus gives quantiles.
-fn quantiles(latency: Option<LatencySummary>) -> Vec<(&'static str, f64)> {
-    latency.map_or_else(Vec::new, |latency| {
-        vec![("0.5", latency.p50 / 1000.0), ("0.95", latency.p95 / 1000.0), ("0.99", latency.p99 / 1000.0)]
-    })
+/// Percentiles in seconds. They are of the window, so they are no summary, and may not be labelled as quantiles of one.
+fn percentiles(latency: Option<LatencySummary>) -> Vec<(&'static str, f64)> {
+    latency.map_or_else(Vec::new, |latency| vec![("50", latency.p50 / 1000.0), ("95", latency.p95 / 1000.0), ("99", latency.p99 / 1000.0)])
 }
 
 #[cfg(test)]

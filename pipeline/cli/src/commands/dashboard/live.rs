@@ -143,6 +143,7 @@ fn draw(frame: &mut Frame<'_>, picture: &Picture, view: &View, trouble: Option<&
     let numbers = accuracy_lines(picture);
     let mut notes = alert_lines(&picture.alerts);
     notes.extend(picture.overview.groups.iter().flat_map(group_lines));
+    let notes: Vec<String> = notes.iter().flat_map(|note| wrapped(note, usize::from(area.width))).collect();
     let table = picture.overview.layers.len() + 3;
     let areas = stacked(area, [2, overview.len() + 2, table, numbers.len() + 2, TRENDS, notes.len() + 2]);
     header(frame, areas[0], picture, trouble);
@@ -231,16 +232,36 @@ fn trends(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
     let frame_of_all = framed(&title);
     let inner = frame_of_all.inner(area);
     frame.render_widget(frame_of_all, area);
-    for (area, (name, values, shown)) in Layout::horizontal([Constraint::Fill(1); 4]).spacing(2).split(inner).iter().zip(all) {
+    // Two by two where there is room for it: then every step fits on a wide screen.
+    let n_rows = if inner.height >= 6 { 2 } else { 1 };
+    let rows = Layout::vertical(vec![Constraint::Fill(1); n_rows]).split(inner);
+    let columns = vec![Constraint::Fill(1); all.len() / n_rows];
+    let places: Vec<Rect> = rows.iter().flat_map(|row| Layout::horizontal(columns.clone()).spacing(2).split(*row).to_vec()).collect();
+    for (area, (name, values, shown)) in places.into_iter().zip(all) {
+        let values = &values[values.len() - values.len().min(usize::from(area.width))..];
         let known = || values.iter().flatten().copied();
         let (low, high) = (known().fold(f64::MAX, f64::min), known().fold(f64::MIN, f64::max));
         // The lowest value keeps an eighth of the height, so that it differs from nothing at all.
         let height = |value: f64| if high > low { 10 + ((value - low) / (high - low) * 70.0) as u64 } else { 40 };
-        let n_shown = usize::from(area.width).min(values.len());
-        let bars = values[values.len() - n_shown..].iter().map(|value| SparklineBar::from(value.map(height)));
+        let bars = values.iter().map(|value| SparklineBar::from(value.map(height)));
         let title = format!("{name} {}", range(values, shown));
-        frame.render_widget(Sparkline::default().max(80).data(bars).block(Block::new().title(title)), *area);
+        frame.render_widget(Sparkline::default().max(80).data(bars).block(Block::new().title(title)), area);
     }
+}
+
+/// A line in pieces that fit a width, broken between words; later pieces are indented.
+fn wrapped(line: &str, width: usize) -> Vec<String> {
+    let mut pieces = vec![String::new()];
+    for word in line.split_inclusive(' ') {
+        let current = pieces.last().map_or(0, |piece| piece.chars().count());
+        if current > 0 && current + word.trim_end().chars().count() > width {
+            pieces.push("        ".to_owned());
+        }
+        if let Some(piece) = pieces.last_mut() {
+            piece.push_str(word);
+        }
+    }
+    pieces
 }
 
 fn alerts(frame: &mut Frame<'_>, area: Rect, picture: &Picture, lines: Vec<String>) {
@@ -263,6 +284,12 @@ mod tests {
         assert_eq!(of(31), [2, 8, 8, 6, 0, 4, 1]);
         assert_eq!(of(24), [2, 8, 8, 5, 0, 0, 1]);
         assert_eq!(of(12), [2, 8, 0, 0, 0, 0, 1]);
+    }
+
+    #[test]
+    fn long_lines_are_broken_between_words() {
+        assert_eq!(wrapped("one two three", 20), ["one two three"]);
+        assert_eq!(wrapped("FIRING  latency is high", 16), ["FIRING  latency ", "        is high"]);
     }
 
     #[test]
