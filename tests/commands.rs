@@ -118,6 +118,7 @@ fn help_lists_every_command() {
       tune         Find better thresholds by replaying a cascade; writes them only with --apply
       profile      Say where the time goes: percentiles, bottlenecks, caches, changes
       alerts       Hold metrics against targets and exit 12 when one is off; writes metrics for Prometheus
+      bench        Measure the machinery on generated data
       completions  Print completions for a shell
       help         Print this message or the help of the given subcommand(s)
 
@@ -357,4 +358,40 @@ fn a_forest_learns_from_the_tables_of_the_line() {
     assert!(fields["columns"].as_array().unwrap().iter().any(|field| field["column"] == "success"), "{fields}");
     let fitted = document(&project, &["fit", table.to_str().unwrap(), "--target", "success", "--trees", "20"]);
     assert!(fitted["features"].as_u64().unwrap() > 10);
+}
+
+/// A decision as `decide` writes it, as far as the gate looks.
+const REFUSED: &str = r#"{"schema_version": 1, "verdict": "KEEP", "reason": "PROVEN", "summary": "KEEP the static router."}"#;
+
+#[test]
+fn an_override_is_signed_recorded_told_and_counts_for_one_decision_only() {
+    let project = Project::empty();
+    project.write("reports/decision.json", REFUSED);
+    project.write("reports/runs/latest", "r1\n");
+    project.write("reports/runs/r1/manifest.json", "{}");
+    assert_eq!(project.run(&["gate"]).code, 10);
+    assert_eq!(project.run(&["gate", "--override", "the pilot was agreed"]).code, 2, "nobody signed");
+
+    let signed = project.run(&["gate", "--override", "the pilot was agreed", "--by", "R. Geller"]);
+    assert_eq!(signed.code, 0, "{}", signed.stderr);
+    let again = project.run(&["gate"]);
+    assert_eq!(again.code, 0);
+    for said in ["ACCEPTED BY OVERRIDE", "R. Geller", "the pilot was agreed", "REFUSED: KEEP (PROVEN)"] {
+        assert!(again.stdout.contains(said), "{}", again.stdout);
+    }
+    for place in ["reports/override.json", "reports/runs/r1/manifest.json"] {
+        let found = project.json(place);
+        let found = found.get("override").unwrap_or(&found);
+        assert_eq!((found["by"].as_str(), found["why"].as_str()), (Some("R. Geller"), Some("the pilot was agreed")), "{place}");
+        assert!(found["at"].is_string() && found["decision_digest"].is_string(), "{place}");
+    }
+
+    project.write("reports/decision.json", &REFUSED.replace("KEEP the", "KEEP again the"));
+    let other = project.run(&["gate"]);
+    assert_eq!(other.code, 10);
+    assert!(other.stdout.contains("for another decision"), "{}", other.stdout);
+
+    project.write("reports/decision.json", REFUSED);
+    assert_eq!(project.run(&["gate", "--revoke"]).code, 10);
+    assert!(project.json("reports/runs/r1/manifest.json")["override"]["revoked_at"].is_string());
 }

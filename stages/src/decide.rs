@@ -3,7 +3,7 @@
 mod answers;
 
 use routewright_engine::{Context, Stage, StageError};
-use routewright_ope::{Counts, Evidence, Explainability, LatencyRatio, Rule, SimpleRule, UpliftPoints};
+use routewright_ope::{Counts, Evidence, Explainability, LatencyRatio, Retraining, Rule, SimpleRule, UpliftPoints};
 use routewright_router::sha256_hex;
 use serde::{Deserialize, Serialize};
 
@@ -27,8 +27,9 @@ pub(crate) struct Decide;
 impl Stage for Decide {
     const NAME: &'static str = "decide";
     const SUMMARY: &'static str = "applies E-009's decision rule and answers its seven questions";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const USES_SEED: bool = true;
+    const TRACES: &'static [&'static str] = &["ingest", "features", "train", "evaluate", "replay"];
     type Params = DecideParams;
     type Inputs = (ReplayReport, Evaluation, Models, RowAccount);
     type Outputs = (DecisionReport,);
@@ -43,14 +44,15 @@ impl Stage for Decide {
         let explainability =
             Explainability::judge(measured.surrogate_fidelity, measured.surrogate_depth, measured.top10_importance, &params.0);
         let evaluation = Evaluation { explainability, ..evaluation };
-        let evidence = evidence(&replay, &evaluation, models.policy.paths.len());
+        let retraining = replay.retraining.as_ref().map(|found| Retraining::judge(found.interval_days, found.decays, &params.0));
+        let evidence = evidence(&replay, &evaluation, retraining, models.policy.paths.len());
         let decision = routewright_ope::decide(&evidence, &params.0);
         let digests: Vec<&str> = ingest.files.iter().map(|file| file.sha256.as_str()).collect();
         let provenance = Provenance {
             data_digest: sha256_hex(digests.join("\n").as_bytes()),
             rows: replay.decisions,
             window: [rfc3339(replay.window_us.0), rfc3339(replay.window_us.1)],
-            settings_digest: sha256_hex(&serde_json::to_vec(params)?),
+            settings_digest: sha256_hex(&serde_json::to_vec(&(context.traced(), params, context.seed()))?),
             seed: context.seed(),
             artifact_digest: sha256_hex(&models.policy.to_bytes()),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -97,8 +99,9 @@ impl Stage for Decide {
             },
             segments: replay.segments.clone(),
             explainability: Some(evaluation.explainability),
-            retraining: evaluation.retraining,
+            retraining,
             needed: decision.needed,
+            rule: params.0,
             answers: answers::all(&replay, &evaluation),
             provenance,
         },))
@@ -106,7 +109,7 @@ impl Stage for Decide {
 }
 
 /// What the rule looks at.
-fn evidence(replay: &ReplayReport, evaluation: &Evaluation, n_paths: usize) -> Evidence {
+fn evidence(replay: &ReplayReport, evaluation: &Evaluation, retraining: Option<Retraining>, n_paths: usize) -> Evidence {
     let (_, over_strongest) = strongest(replay);
     let diagnostics = replay.diagnostics;
     let one_sided = |result: &UpliftResult| {
@@ -139,7 +142,7 @@ fn evidence(replay: &ReplayReport, evaluation: &Evaluation, n_paths: usize) -> E
             upper: ratio.upper,
         }),
         explainability: Some(evaluation.explainability),
-        retraining: evaluation.retraining,
+        retraining,
         segments: replay.segments.clone(),
         harmed_segments: replay.harmed_segments.clone(),
         composed: replay.composed.clone().filter(|composed| composed.uplift.lower >= control_points),

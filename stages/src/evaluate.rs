@@ -52,7 +52,7 @@ pub(crate) struct Evaluate;
 impl Stage for Evaluate {
     const NAME: &'static str = "evaluate";
     const SUMMARY: &'static str = "judges the models on the held-out window: accuracy, calibration, importance, explainability";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const USES_SEED: bool = true;
     type Params = EvaluateParams;
     type Inputs = (Features, Models, TrainingReport);
@@ -101,7 +101,6 @@ impl Stage for Evaluate {
             importance: judged.importance()?,
             explainability,
             surrogate_rules,
-            retraining: None,
         },))
     }
 }

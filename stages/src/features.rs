@@ -44,7 +44,7 @@ pub(crate) struct BuildFeatures;
 impl Stage for BuildFeatures {
     const NAME: &'static str = "features";
     const SUMMARY: &'static str = "computes what was known when each decision was made, and splits the log by time";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const USES_SEED: bool = true;
     type Params = FeaturesParams;
     type Inputs = (DecisionTable,);
@@ -112,6 +112,7 @@ fn append(outcomes: &mut Outcomes, decision: &Decision, paths: &Paths) {
         None if decision.propensities.is_empty() => f64::NAN,
         None => 0.0,
     }));
+    outcomes.candidates.push(decision.candidates.iter().filter_map(|name| paths.arm(name)).collect());
     outcomes.explored.push(decision.explored);
     outcomes.successes.push(decision.success);
     outcomes.latencies_ms.push(decision.latency_ms.unwrap_or(f64::NAN));

@@ -1,6 +1,7 @@
 //! `train`: a classifier of the path, and per path a success and a latency regressor, on the training window only.
 
 mod gain;
+mod grade;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +10,7 @@ use routewright_engine::{Context, Stage, StageError};
 use routewright_forest::{
     Binned, Fitted, Folds, ForestParams, Matrix, Scored, choose_calibration, fit_classifier, fit_regressor, most_probable, predict,
 };
-use routewright_router::{Calibration, Forest, Policy, PolicySettings, SuccessModel};
+use routewright_router::{Calibration, Forest, Policy, PolicySettings, Rank, SuccessModel};
 use routewright_table::{FeatureTable, TrainingRows};
 use serde::{Deserialize, Serialize};
 
@@ -37,8 +38,22 @@ pub(crate) struct TrainParams {
     pub success_leaf_sizes: Vec<u32>,
     /// Whether `policy.min_gain` is raised where the training window says that smaller predicted gains are noise.
     pub tune_min_gain: bool,
+    /// What the success regressors learn.
+    pub outcome: Outcome,
     /// How predictions become a choice.
     pub policy: PolicySettings,
+}
+
+/// What the success regressors learn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Outcome {
+    /// The grade where failures are timeouts, success elsewhere.
+    Auto,
+    /// Success or failure.
+    Success,
+    /// How well the path did, by its time to success: a success in time to spare is worth more than one just before the timeout.
+    Grade,
 }
 
 /// What the classifier learns.
@@ -81,6 +96,7 @@ impl Default for TrainParams {
             forest: ForestParams { min_samples_leaf: 20, ..ForestParams::default() },
             success_leaf_sizes: vec![5, 20],
             tune_min_gain: true,
+            outcome: Outcome::Auto,
             policy: PolicySettings::default(),
         }
     }
@@ -92,7 +108,7 @@ pub(crate) struct Train;
 impl Stage for Train {
     const NAME: &'static str = "train";
     const SUMMARY: &'static str = "grows a path classifier and per path a success and a latency regressor on the training window";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const USES_SEED: bool = true;
     type Params = TrainParams;
     type Inputs = (Features,);
@@ -139,6 +155,8 @@ struct Training<'a> {
     /// Identity of every row's query.
     groups: Vec<u64>,
     folds: Folds,
+    /// What the success regressors learn, per row, where it is not success itself.
+    grades: Option<Vec<f64>>,
 }
 
 impl<'a> Training<'a> {
@@ -149,7 +167,8 @@ impl<'a> Training<'a> {
         let binned = Binned::new(&Matrix::new(&columns)?, params.max_bins);
         let groups: Vec<u64> = rows.iter().map(|row| Seed(0).derive(&table.outcomes.query_ids[*row as usize], 0).0).collect();
         let folds = Folds::grouped(&groups, None, params.folds, seed.derive("folds", 0)).map_err(StageError::data)?;
-        Ok(Self { params, table, seed, rows, columns, binned, groups, folds })
+        let grades = grade::grades(params.outcome, table, rows);
+        Ok(Self { params, table, seed, rows, columns, binned, groups, folds, grades })
     }
 
     fn run(&self, context: &Context<'_>) -> Result<(Models, TrainingReport), StageError> {
@@ -164,14 +183,18 @@ impl<'a> Training<'a> {
             cost: Vec::new(),
             classifier,
             support: Vec::new(),
-            settings: self.params.policy.clone(),
+            settings: PolicySettings {
+                rank: if self.grades.is_some() { Rank::Grade } else { self.params.policy.rank },
+                ..self.params.policy.clone()
+            },
         };
         let mut reports = Vec::new();
         let mut impurity = vec![0.0; self.table.features.len()];
         let mut predictions = vec![f64::NAN; self.rows.len() * n_paths];
+        let mut worths = predictions.clone();
         for arm in self.table.paths.arms() {
             let positions = self.positions(|row| self.table.outcomes.arms[row] == arm);
-            let (model, report, fitted) = self.success(arm, &positions, &mut predictions)?;
+            let (model, report, fitted) = self.success(arm, &positions, (&mut predictions, &mut worths))?;
             for (sum, share) in impurity.iter_mut().zip(fitted.iter().flat_map(|fitted| &fitted.importance)) {
                 *sum += share * positions.len() as f64;
             }
@@ -183,10 +206,11 @@ impl<'a> Training<'a> {
             context.advance("forests grown", 1 + 2 * (arm.index() as u64 + 1), total);
         }
         let fallback = best_rate(&reports);
-        let found = OutOfFold { table: self.table, rows: self.rows, success: &predictions, fallback };
+        let found = OutOfFold { table: self.table, rows: self.rows, success: &predictions, worth: &worths, fallback };
         let (min_gain, gain_candidates) =
             if self.params.tune_min_gain { gain::choose(&policy, &found) } else { (policy.settings.min_gain, Vec::new()) };
         policy.settings.min_gain = min_gain;
+        let helped_query_types = gain::helped_types(&policy, &found);
         let times = self.rows.iter().map(|row| self.table.outcomes.timestamps[*row as usize].0);
         let report = TrainingReport {
             n_rows: self.rows.len(),
@@ -196,6 +220,7 @@ impl<'a> Training<'a> {
             paths: reports,
             min_gain,
             gain_candidates,
+            helped_query_types,
             impurity: shares(&self.table.names(), &impurity),
         };
         Ok((Models { policy, n_columns: self.table.features.len() }, report))
@@ -207,12 +232,12 @@ impl<'a> Training<'a> {
     }
 
     /// One path's success regressor, calibrated on folds it was not trained on. Writes the path's calibrated out-of-fold prediction of every
-    /// training row into `predictions` (rows × paths).
+    /// training row into the first of `out` (rows × paths), and what its utility starts from into the second.
     fn success(
         &self,
         arm: Arm,
         positions: &[u32],
-        predictions: &mut [f64],
+        (predictions, worths): (&mut [f64], &mut [f64]),
     ) -> Result<(Option<SuccessModel>, PathTraining, Option<Fitted>), StageError> {
         let target: Vec<f64> =
             self.rows.iter().map(|row| f64::from(u8::from(self.table.outcomes.successes[*row as usize] == Some(true)))).collect();
@@ -231,7 +256,8 @@ impl<'a> Training<'a> {
             return Ok((None, report, None));
         }
         let seed = self.seed.derive("success", u64::from(arm.0));
-        let (forest, every_score) = self.best_leaf_size(positions, &target, seed)?;
+        let learned = self.grades.as_ref().unwrap_or(&target);
+        let (forest, every_score) = self.best_leaf_size(positions, learned, seed)?;
         let judged: Vec<u32> = positions.iter().copied().filter(|position| every_score[*position as usize].is_finite()).collect();
         let scores: Vec<f64> = judged.iter().map(|position| every_score[*position as usize]).collect();
         let outcomes: Vec<f64> = judged.iter().map(|position| target[*position as usize]).collect();
@@ -249,10 +275,13 @@ impl<'a> Training<'a> {
             report.auc = found.auc();
         }
         report.calibration = calibration.name().to_owned();
-        for (cell, score) in predictions.iter_mut().skip(arm.index()).step_by(self.table.paths.len()).zip(&every_score) {
-            *cell = if score.is_finite() { calibration.apply(*score) } else { f64::NAN };
+        let n_paths = self.table.paths.len();
+        for (position, score) in every_score.iter().enumerate().filter(|(_, score)| score.is_finite()) {
+            let cell = position * n_paths + arm.index();
+            predictions[cell] = calibration.apply(*score);
+            worths[cell] = if self.grades.is_some() { *score } else { predictions[cell] };
         }
-        let fitted = fit_regressor(&self.binned, positions, &target, None, &forest, seed)?;
+        let fitted = fit_regressor(&self.binned, positions, learned, None, &forest, seed)?;
         report.min_samples_leaf = forest.min_samples_leaf;
         Ok((Some(SuccessModel { forest: fitted.forest.clone(), calibration }), report, Some(fitted)))
     }

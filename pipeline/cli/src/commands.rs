@@ -2,6 +2,7 @@
 
 mod alerts;
 mod analyze;
+mod bench;
 mod check;
 mod compare;
 mod completions;
@@ -93,6 +94,9 @@ pub(crate) enum Command {
     Profile(profile::Arguments),
     /// Hold metrics against targets and exit 12 when one is off; writes metrics for Prometheus
     Alerts(alerts::Arguments),
+    /// Measure the machinery on generated data
+    #[command(subcommand)]
+    Bench(bench::Kind),
     /// Print completions for a shell
     Completions(completions::Arguments),
 }
@@ -131,6 +135,7 @@ pub(crate) fn execute(command: &Command, project: &ProjectArguments, messages: &
         Command::Tune(arguments) => tune::run(arguments, project, messages),
         Command::Profile(arguments) => profile::run(arguments, project, messages),
         Command::Alerts(arguments) => alerts::run(arguments, project, messages),
+        Command::Bench(kind) => bench::run(kind, messages),
         Command::Completions(arguments) => completions::run(arguments, messages),
     }
 }

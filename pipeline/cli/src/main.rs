@@ -24,6 +24,7 @@ mod layout;
 mod manifest;
 mod messages;
 mod operations;
+mod overrides;
 mod project;
 
 use std::process::ExitCode;

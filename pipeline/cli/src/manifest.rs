@@ -12,6 +12,7 @@ use stages::STAGES;
 use stages::artifacts::{DecisionReport, Evaluation, ReplayReport, RowAccount};
 
 use crate::exit::UsageError;
+use crate::overrides::Override;
 use crate::project::Project;
 
 /// Where runs are recorded, relative to the project.
@@ -38,6 +39,9 @@ struct Manifest<'a> {
     metrics: BTreeMap<String, f64>,
     verdict: Option<Value>,
     reason: Option<Value>,
+    /// The override of the gate that is on record when the run ends.
+    #[serde(rename = "override")]
+    signed_off: Option<Value>,
 }
 
 /// A log file that was read.
@@ -125,6 +129,7 @@ pub(crate) fn record(project: &Project, report: &RunReport, started: SystemTime,
         metrics: metrics.map(|metrics| stages::metrics::flat(&metrics)).unwrap_or_default(),
         verdict: decision.as_ref().map(|decision| serde_json::to_value(decision.verdict)).transpose()?,
         reason: decision.as_ref().map(|decision| serde_json::to_value(decision.reason)).transpose()?,
+        signed_off: Override::read(folder)?.map(serde_json::to_value).transpose()?,
     };
     let parent = folder.join(FOLDER);
     let own = parent.join(&id);
@@ -147,6 +152,19 @@ fn outputs(folder: &Path, report: &RunReport) -> BTreeMap<String, String> {
     let done = report.stages.iter().filter(|stage| matches!(stage.status, Status::Ran | Status::Fresh));
     let named = done.filter(|stage| STAGES.iter().any(|entry| entry.name == stage.stage));
     named.filter_map(|stage| Record::read(folder, stage.stage)).flat_map(|record| record.outputs).collect()
+}
+
+/// Adds an entry to the manifest of the last run, where there is one.
+///
+/// # Errors
+/// What the file system says, or a manifest that is none.
+pub(crate) fn amend_latest(project: &Path, key: &str, value: Value) -> anyhow::Result<()> {
+    let parent = project.join(FOLDER);
+    let Ok(latest) = std::fs::read_to_string(parent.join("latest")) else { return Ok(()) };
+    let place = parent.join(latest.trim()).join("manifest.json");
+    let mut manifest: Value = crate::project::read_json(&place, "run")?;
+    manifest[key] = value;
+    std::fs::write(&place, serde_json::to_vec_pretty(&manifest)?).with_context(|| format!("cannot write `{}`", place.display()))
 }
 
 /// Makes a small file that names a run, whole at every moment.

@@ -171,7 +171,9 @@ pub(crate) fn current(project: &Path, entry: &StageEntry, config: &Config, known
     let settings = config.table(entry.name).clone();
     let mut inputs = digests(project, (entry.inputs)().into_iter().map(str::to_owned), known, Writers::Stages)?;
     inputs.extend(digests(project, (entry.sources)(&settings).into_iter(), known, Writers::Anybody)?);
-    Ok(Record::new(entry.version, entry.uses_seed.then(|| config.seed()), settings, inputs))
+    let mut record = Record::new(entry.version, entry.uses_seed.then(|| config.seed()), settings, inputs);
+    record.traced = entry.traces.iter().map(|stage| ((*stage).to_owned(), config.table(stage).clone())).collect();
+    Ok(record)
 }
 
 /// Digests of a stage's outputs as they stand.

@@ -25,6 +25,9 @@ pub struct Record {
     pub seed: Option<u64>,
     /// The settings in force, defaults included.
     pub settings: Value,
+    /// Settings of other stages that the outputs name, by stage.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub traced: BTreeMap<String, Value>,
     /// Digest of every input, by place.
     pub inputs: BTreeMap<String, String>,
     /// Digest of every output, by place.
@@ -34,7 +37,7 @@ pub struct Record {
 impl Record {
     /// A record of the present format without outputs yet.
     pub(crate) fn new(version: u32, seed: Option<u64>, settings: Value, inputs: BTreeMap<String, String>) -> Self {
-        Self { format: FORMAT, version, seed, settings, inputs, outputs: BTreeMap::new() }
+        Self { format: FORMAT, version, seed, settings, traced: BTreeMap::new(), inputs, outputs: BTreeMap::new() }
     }
 
     /// Reads a stage's record; `None` where there is none that this version understands.
@@ -62,6 +65,10 @@ impl Record {
             return Some(Reason::VersionChanged { from: self.version, to: now.version });
         }
         let mut settings = changed_keys(&self.settings, &now.settings);
+        for (stage, table) in &now.traced {
+            let before = self.traced.get(stage).unwrap_or(&Value::Null);
+            settings.extend(changed_keys(before, table).into_iter().map(|key| format!("{stage}.{key}").trim_end_matches('.').to_owned()));
+        }
         if self.seed != now.seed {
             settings.push("run.seed".to_owned());
         }
@@ -215,6 +222,12 @@ mod tests {
         let mut now = record();
         now.settings = json!({"trees": 300, "nested": {"a": 2}});
         assert_eq!(record().reason(&now).unwrap().to_string(), "settings `nested.a`, `trees` changed");
+        let mut now = record();
+        now.traced.insert("features".to_owned(), json!({"train_share": 0.5}));
+        assert_eq!(record().reason(&now).unwrap().to_string(), "setting `features` changed");
+        let mut before = record();
+        before.traced.insert("features".to_owned(), json!({"train_share": 0.7}));
+        assert_eq!(before.reason(&now).unwrap().to_string(), "setting `features.train_share` changed");
         let mut now = record();
         now.seed = Some(43);
         assert_eq!(record().reason(&now).unwrap().to_string(), "setting `run.seed` changed");

@@ -204,6 +204,7 @@ fn run_stage(
         stage: entry.name,
         earlier: can_go_on.then(|| job.project.to_owned()),
         seed: job.config.seed(),
+        traced: record.traced.clone(),
         sources: (entry.sources)(&record.settings).iter().map(|source| job.project.join(source)).collect(),
         scratch: scratch.clone(),
         observer,

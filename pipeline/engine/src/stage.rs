@@ -1,5 +1,6 @@
 //! A stage: a plain function with a name, settings, inputs and outputs.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -18,6 +19,8 @@ pub trait Stage {
     const VERSION: u32;
     /// Whether the run's seed changes its outputs.
     const USES_SEED: bool = false;
+    /// Other stages whose settings its outputs name, because what they say rests on them: [`Context::traced`].
+    const TRACES: &'static [&'static str] = &[];
     /// Its settings; the default is what `pipeline.toml` says when it says nothing.
     type Params: Default + Serialize + DeserializeOwned;
     /// What it reads.
@@ -95,6 +98,7 @@ pub struct Context<'a> {
     pub(crate) earlier: Option<PathBuf>,
     pub(crate) seed: u64,
     pub(crate) sources: Vec<PathBuf>,
+    pub(crate) traced: BTreeMap<String, serde_json::Value>,
     pub(crate) scratch: PathBuf,
     pub(crate) observer: &'a dyn Observer,
 }
@@ -103,6 +107,11 @@ impl Context<'_> {
     /// The run's seed.
     pub fn seed(&self) -> u64 {
         self.seed
+    }
+
+    /// The settings in force of the stages that [`Stage::TRACES`] names, by stage.
+    pub fn traced(&self) -> &BTreeMap<String, serde_json::Value> {
+        &self.traced
     }
 
     /// The files and folders of [`Stage::sources`], in the same order, as real places.
@@ -143,6 +152,8 @@ pub struct StageEntry {
     pub version: u32,
     /// [`Stage::USES_SEED`].
     pub uses_seed: bool,
+    /// [`Stage::TRACES`].
+    pub traces: &'static [&'static str],
     /// Places it reads.
     pub inputs: fn() -> Vec<&'static str>,
     /// Places it writes.
@@ -182,6 +193,7 @@ impl StageEntry {
             summary: S::SUMMARY,
             version: S::VERSION,
             uses_seed: S::USES_SEED,
+            traces: S::TRACES,
             inputs: S::Inputs::paths,
             outputs: S::Outputs::paths,
             parse: parse::<S>,

@@ -154,15 +154,13 @@ struct Quality<'a> {
 fn record<'a>(world: &'a World, decision: &'a GeneratedDecision) -> Record<'a> {
     let situation = &decision.situation;
     let mut rng = world.rng("details", decision.index);
-    let n_users = (world.settings().n_decisions / 50).clamp(20, 5_000) as f64;
-    let user = (n_users * uniform(&mut rng).powi(2)) as u64;
-    let part_of_day = (situation.timestamp.hour_of_day() / 2.0) as u64;
+    let user = world.user(&mut rng);
     Record {
         trace_id: &decision.trace_id,
         timestamp: situation.timestamp,
         query: &situation.query,
         query_id: format!("q-{:08x}", decision.index),
-        session_id: format!("s-{user:04}-{}-{part_of_day:02}", situation.timestamp.day()),
+        session_id: world.session(user, situation.timestamp),
         user_id: format!("u-{user:04}"),
         query_features: &situation.features,
         context: &situation.context,

@@ -30,6 +30,8 @@ pub struct WorldSettings {
     pub first_day: Date,
     /// Probability that the logger picks a path uniformly at random instead of the static one, in [0, 1]; 0 logs no exploration at all.
     pub epsilon: f64,
+    /// Whether exploration is drawn once per session, which then lasts a day, instead of once per decision.
+    pub sticky: bool,
     /// Expected success of the best path per query minus that of the static router, in points.
     pub uplift_points: f64,
     /// Share of decisions whose log line is dirty, in [0, 1]; see [`DIRT`](crate::DIRT).
@@ -47,6 +49,7 @@ impl Default for WorldSettings {
             n_days: 28,
             first_day: FIRST_DAY,
             epsilon: 0.2,
+            sticky: false,
             uplift_points: 8.0,
             dirt: 0.005,
             drift: 0.2,

@@ -152,7 +152,7 @@ impl World {
         terms.success(self.strength.gain, self.strength.level, &mut success_probability);
         surface::latencies(&self.cast, self.settings.drift, &situation, &mut expected_latency_ms);
         let (success, latency_ms) = self.outcomes(index, &success_probability, &expected_latency_ms);
-        let (arm, propensity) = self.choose(index, terms.chosen);
+        let (arm, propensity) = self.choose(index, situation.timestamp, terms.chosen);
         GeneratedDecision {
             index,
             trace_id: trace_id(self.seed, index),
@@ -171,6 +171,21 @@ impl World {
     /// Probability with which the logger takes each path when the static router takes `static_arm`; sums to 1.
     pub fn propensities(&self, static_arm: Arm) -> &[f64] {
         &self.propensities[static_arm.index()]
+    }
+
+    /// The user who asks, drawn first of all details: few ask often, most rarely.
+    pub(crate) fn user(&self, details: &mut Rng) -> u64 {
+        let n_users = (self.settings.n_decisions / 50).clamp(20, 5_000) as f64;
+        (n_users * uniform(details).powi(2)) as u64
+    }
+
+    /// The session of a user: two hours, or a day where exploration sticks to sessions.
+    pub(crate) fn session(&self, user: u64, timestamp: Timestamp) -> String {
+        let day = timestamp.day();
+        if self.settings.sticky {
+            return format!("s-{user:04}-{day}");
+        }
+        format!("s-{user:04}-{day}-{:02}", (timestamp.hour_of_day() / 2.0) as u64)
     }
 
     /// The seed of one named part of a decision.
@@ -196,8 +211,13 @@ impl World {
     }
 
     /// The logger's choice: the static path, or with probability ε any path uniformly.
-    fn choose(&self, index: u64, static_arm: Arm) -> (Arm, f64) {
-        let mut rng = self.rng("exploration", index);
+    fn choose(&self, index: u64, timestamp: Timestamp, static_arm: Arm) -> (Arm, f64) {
+        let mut rng = if self.settings.sticky {
+            let user = self.user(&mut self.rng("details", index));
+            self.rng(&format!("exploration of {}", self.session(user, timestamp)), 0)
+        } else {
+            self.rng("exploration", index)
+        };
         let explores = uniform(&mut rng) < self.settings.epsilon;
         let n_paths = self.paths().len();
         let any = Arm(crate::draw::position(&mut rng, n_paths) as u16);

@@ -304,3 +304,28 @@ proptest! {
         }
     }
 }
+
+/// Whether each row deviates from the static path, by session, for sessions of several rows.
+fn deviations_by_session(sticky: bool) -> Vec<Vec<bool>> {
+    let world = World::new(&WorldSettings { sticky, epsilon: 0.5, dirt: 0.0, ..settings(3_000) }, Seed(3)).unwrap();
+    let mut sessions: BTreeMap<String, Vec<bool>> = BTreeMap::new();
+    for row in objects(&written(&world).0) {
+        let decision = &row["routing_decision"];
+        let deviates = decision["execution_path"] != decision["static_path"];
+        sessions.entry(row["session_id"].as_str().unwrap().to_owned()).or_default().push(deviates);
+    }
+    sessions.into_values().filter(|rows| rows.len() > 2).collect()
+}
+
+#[test]
+fn sticky_exploration_is_drawn_once_per_session() {
+    // A session that explores takes one path throughout, which is now and then the static one: a session never deviates on some rows only because
+    // another draw was made.
+    let share_of_mixed = |sessions: &[Vec<bool>]| {
+        sessions.iter().filter(|rows| rows.iter().any(|row| *row) && rows.iter().any(|row| !*row)).count() as f64 / sessions.len() as f64
+    };
+    let (sticky, free) = (deviations_by_session(true), deviations_by_session(false));
+    let never = |sessions: &[Vec<bool>]| sessions.iter().filter(|rows| rows.iter().all(|row| !*row)).count() as f64 / sessions.len() as f64;
+    assert!((0.4..0.65).contains(&never(&sticky)), "half of the sessions follow the static rules: {}", never(&sticky));
+    assert!(never(&free) < 0.3 && share_of_mixed(&free) > share_of_mixed(&sticky));
+}

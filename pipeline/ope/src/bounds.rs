@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{check_finite, check_length};
 use crate::stats::{Confidence, mean, normal_cdf};
-use crate::terms::std_error;
+use crate::terms::std_error_by;
 use crate::{Comparison, OpeError, Sample};
 
 /// A quantity known up to a set, with sampling error at both ends.
@@ -68,8 +68,8 @@ pub fn partial_identification(
         .collect();
     let uplift_low: Vec<f64> = supported_rewards.iter().zip(log.rewards()).map(|(x, reward)| x - reward).collect();
     Ok(PartialIdentification {
-        value: identified_set(&supported_rewards, &missing, confidence),
-        uplift_over_log: identified_set(&uplift_low, &missing, confidence),
+        value: identified_set(&supported_rewards, &missing, None, confidence)?,
+        uplift_over_log: identified_set(&uplift_low, &missing, None, confidence)?,
         unsupported_mass: mean(&missing),
     })
 }
@@ -84,14 +84,17 @@ pub fn deterministic_bounds(log: Log<'_>, choices: &[Arm], confidence: Confidenc
     let agrees: Vec<f64> = log.arms().iter().zip(choices).map(|(ran, chosen)| f64::from(u8::from(ran == chosen))).collect();
     let lower: Vec<f64> = agrees.iter().zip(log.rewards()).map(|(agree, reward)| agree * reward).collect();
     let missing: Vec<f64> = agrees.iter().map(|agree| 1.0 - agree).collect();
-    Ok(identified_set(&lower, &missing, confidence))
+    identified_set(&lower, &missing, None, confidence)
 }
 
 /// Bounds the uplift of learned over static from the rows that disagree, without any assumption about how paths were chosen.
 ///
 /// On rows of D where static ran: `[−P(success and D), P(failure and D)]`; where the learned path ran: `[P(failure …)` turned around`]`; where another
 /// ran: `[−1, 1]`. On a deterministic static log the lower end is never above 0, so such a log can prove KEEP and never ADOPT.
-pub fn uplift_bounds(comparison: &Comparison<'_>, confidence: Confidence) -> IdentifiedSet {
+///
+/// # Errors
+/// None for a [`Comparison`], whose columns are checked.
+pub fn uplift_bounds(comparison: &Comparison<'_>, confidence: Confidence) -> Result<IdentifiedSet, OpeError> {
     let log = comparison.log();
     let (mut lower, mut width) = (Vec::with_capacity(log.n_rows()), Vec::with_capacity(log.n_rows()));
     for row in 0..log.n_rows() {
@@ -109,7 +112,7 @@ pub fn uplift_bounds(comparison: &Comparison<'_>, confidence: Confidence) -> Ide
         lower.push(low);
         width.push(high - low);
     }
-    identified_set(&lower, &width, confidence)
+    identified_set(&lower, &width, comparison.sessions().map(|sessions| sessions.of_rows), confidence)
 }
 
 /// The critical value of Imbens and Manski (2004): `Φ(c + width / max se) − Φ(−c) = level`.
@@ -133,16 +136,16 @@ pub fn imbens_manski(width: f64, lower_std_error: f64, upper_std_error: f64, con
     f64::midpoint(low, high)
 }
 
-/// The set between the mean of `lower` and that of `lower + width`.
-fn identified_set(lower: &[f64], width: &[f64], confidence: Confidence) -> IdentifiedSet {
+/// The set between the mean of `lower` and that of `lower + width`; rows of one cluster may move together.
+fn identified_set(lower: &[f64], width: &[f64], clusters: Option<&[u32]>, confidence: Confidence) -> Result<IdentifiedSet, OpeError> {
     let upper: Vec<f64> = lower.iter().zip(width).map(|(low, more)| low + more).collect();
     let bounds = Interval { lower: mean(lower), upper: mean(&upper) };
     let centred = |column: &[f64], centre: f64| column.iter().map(|value| value - centre).collect::<Vec<f64>>();
-    let lower_std_error = std_error(&centred(lower, bounds.lower));
-    let upper_std_error = std_error(&centred(&upper, bounds.upper));
+    let lower_std_error = std_error_by(&centred(lower, bounds.lower), clusters)?;
+    let upper_std_error = std_error_by(&centred(&upper, bounds.upper), clusters)?;
     let critical = imbens_manski(bounds.upper - bounds.lower, lower_std_error, upper_std_error, confidence);
     let interval = Interval { lower: bounds.lower - critical * lower_std_error, upper: bounds.upper + critical * upper_std_error };
-    IdentifiedSet { bounds, lower_std_error, upper_std_error, interval, critical }
+    Ok(IdentifiedSet { bounds, lower_std_error, upper_std_error, interval, critical })
 }
 
 /// Checks that rewards are successes.
@@ -176,7 +179,7 @@ mod tests {
             let learned: Vec<Arm> = rows.iter().map(|row| Arm(row.2)).collect();
             let propensities = vec![Propensity::CERTAIN; rows.len()];
             let log = Log::new(3, &arms, &rewards, &propensities).unwrap();
-            let set = uplift_bounds(&Comparison::new(log, &learned, &arms).unwrap(), Confidence::ONE_SIDED_95);
+            let set = uplift_bounds(&Comparison::new(log, &learned, &arms).unwrap(), Confidence::ONE_SIDED_95).unwrap();
             prop_assert!(set.bounds.lower <= 0.0 && set.interval.lower <= 0.0);
             prop_assert!(set.bounds.upper >= 0.0);
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use routewright_domain::{Arm, Log, LogError};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{check_finite, check_length};
 use crate::stats::Confidence;
@@ -16,6 +17,27 @@ pub struct Comparison<'a> {
     learned: &'a [Arm],
     baseline: &'a [Arm],
     strata: Option<&'a [u32]>,
+    sessions: Option<Sessions<'a>>,
+}
+
+/// Which rows belong together: sessions, or users. What they share makes rows of one session alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sessions<'a> {
+    /// The session of every row.
+    pub of_rows: &'a [u32],
+    /// What exploration was drawn for: see [`exploration_unit`](crate::exploration_unit).
+    pub unit: ExplorationUnit,
+}
+
+/// What the logger drew exploration for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExplorationUnit {
+    /// Every decision anew.
+    #[default]
+    Decision,
+    /// A whole session at once (sticky exploration): its rows say little more than one of them.
+    Session,
 }
 
 impl<'a> Comparison<'a> {
@@ -29,7 +51,7 @@ impl<'a> Comparison<'a> {
         if let Some(row) = log.rewards().iter().position(|reward| !(0.0..=1.0).contains(reward)) {
             return Err(OpeError::NotSuccess { row, found: log.rewards()[row] });
         }
-        Ok(Self { log, learned, baseline, strata: None })
+        Ok(Self { log, learned, baseline, strata: None, sessions: None })
     }
 
     /// Splits the rows further: by propensity class ([`propensity_classes`]), by segment, or both ([`cross_strata`]).
@@ -42,6 +64,23 @@ impl<'a> Comparison<'a> {
         check_length("strata", self.log.n_rows(), strata.len())?;
         self.strata = Some(strata);
         Ok(self)
+    }
+
+    /// Says which rows belong to one session: intervals and gates allow for it.
+    ///
+    /// # Errors
+    /// [`OpeError::Length`] when there is not one session per row.
+    pub fn with_sessions(mut self, sessions: Option<Sessions<'a>>) -> Result<Self, OpeError> {
+        if let Some(sessions) = sessions {
+            check_length("sessions", self.log.n_rows(), sessions.of_rows.len())?;
+        }
+        self.sessions = sessions;
+        Ok(self)
+    }
+
+    /// The sessions, where given.
+    pub fn sessions(&self) -> Option<Sessions<'a>> {
+        self.sessions
     }
 
     /// The log.
@@ -116,6 +155,7 @@ impl<'a> Comparison<'a> {
             baseline_ran: arm == baseline,
             propensity: self.log.propensities()[row].get(),
             reward: self.log.rewards()[row],
+            session: self.sessions.map(|sessions| (sessions.of_rows[row], sessions.unit)),
         }
     }
 }

@@ -19,7 +19,7 @@ use statrs::function::gamma::gamma_lr;
 
 use crate::error::check_length;
 use crate::stats::{Confidence, normal_quantile, pooled_z, sample_ratio};
-use crate::{Comparison, OpeError, PropensitySource, Reason, Uplift};
+use crate::{Comparison, ExplorationUnit, OpeError, PropensitySource, Reason, Sessions, Uplift};
 
 /// A check of the log and how it came out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,11 +62,13 @@ pub enum GateName {
     SampleRatio,
     /// Outcomes are pending as often on explored rows as on static ones.
     PendingOutcomes,
+    /// Enough sessions were explored, where exploration was drawn once per session.
+    ExplorationDependence,
 }
 
 impl GateName {
     /// Every gate, in the order of reports.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Decisions,
         Self::PropensitySource,
         Self::MeanWeight,
@@ -80,12 +82,15 @@ impl GateName {
         Self::TimeSplit,
         Self::SampleRatio,
         Self::PendingOutcomes,
+        Self::ExplorationDependence,
     ];
 
     /// The reason that a verdict gives when this gate fails.
     pub fn reason(self) -> Reason {
         match self {
-            Self::Decisions | Self::ExplorationMatches | Self::UnsupportedMass | Self::PropensitySource => Reason::InsufficientEvidence,
+            Self::Decisions | Self::ExplorationMatches | Self::UnsupportedMass | Self::PropensitySource | Self::ExplorationDependence => {
+                Reason::InsufficientEvidence
+            }
             Self::MeanWeight | Self::MeanWeightPerPath | Self::MeanWeightPerSegment | Self::MeanWeightPerDay => Reason::InvalidLog,
             Self::ExplorationShare | Self::AaReplay | Self::TimeSplit | Self::SampleRatio | Self::PendingOutcomes => Reason::InvalidLog,
         }
@@ -136,14 +141,35 @@ pub fn mean_weight_per_slice(
 }
 
 /// Checks the share of decisions that deviated from the static path against the declared one, at 3 standard deviations.
-pub fn exploration_share(deviations: usize, rows: usize, declared: f64) -> Gate {
-    let (n, found) = (rows as f64, deviations as f64 / rows.max(1) as f64);
+///
+/// `independent`: independent draws among the rows ([`independent_draws`]); all of them where each decision was explored on its own.
+pub fn exploration_share(deviations: usize, rows: usize, independent: f64, declared: f64) -> Gate {
+    let (n, found) = (independent, deviations as f64 / rows.max(1) as f64);
     let sd = (declared * (1.0 - declared) / n.max(1.0)).sqrt();
     let expected = n * declared;
     // Few expected deviations are a Poisson count; the plain normal scale would alarm too often above.
     let z = if expected < 100.0 && expected > 0.0 { anscombe(found / declared, expected) } else { (found - declared) / sd };
     let passed = if sd == 0.0 { (found - declared).abs() < 1e-12 } else { z.abs() <= 3.0 };
     Gate { name: GateName::ExplorationShare, passed, detail: format!("{found:.4} of {rows} decisions deviate, declared {declared:.4}") }
+}
+
+/// Independent draws behind a log's exploration: its rows, or `n² / Σ_g n_g²` where exploration was drawn once per session.
+pub fn independent_draws(comparison: &Comparison<'_>) -> f64 {
+    let n = comparison.log().n_rows() as f64;
+    match comparison.sessions() {
+        Some(Sessions { of_rows, unit: ExplorationUnit::Session }) => n / session_size(of_rows.iter().copied()),
+        _ => n,
+    }
+}
+
+/// The size of a session as a row sees it, `Σ_g n_g² / n`.
+fn session_size(sessions: impl Iterator<Item = u32>) -> f64 {
+    let mut counts: BTreeMap<u32, f64> = BTreeMap::new();
+    for session in sessions {
+        *counts.entry(session).or_default() += 1.0;
+    }
+    let rows: f64 = counts.values().sum();
+    if rows > 0.0 { counts.values().map(|count| count * count).sum::<f64>() / rows } else { 1.0 }
 }
 
 /// Checks that the learned path ran often enough where the routers disagree.
@@ -253,7 +279,7 @@ enum Kind {
 }
 
 /// Sums of a part.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 struct Part {
     rows: f64,
     matches: f64,
@@ -262,11 +288,14 @@ struct Part {
     /// 1/p over rows on which another path than the static one ran: what a match would weigh where there is none yet.
     others: f64,
     other_inverse: f64,
+    /// Rows per session, where exploration was drawn once per session.
+    sessions: BTreeMap<u32, f64>,
 }
 
 /// Collects the parts of slices given as (row, slice, whose weights).
 fn parts(comparison: &Comparison<'_>, rows: impl Iterator<Item = (usize, u32, Sides)>) -> BTreeMap<(u32, Kind), Part> {
     let log = comparison.log();
+    let sticky = comparison.sessions().filter(|sessions| sessions.unit == ExplorationUnit::Session);
     let mut parts: BTreeMap<(u32, Kind), Part> = BTreeMap::new();
     for (row, slice, sides) in rows {
         let (ran, learned, baseline) = (log.arms()[row], comparison.learned()[row], comparison.baseline()[row]);
@@ -275,6 +304,9 @@ fn parts(comparison: &Comparison<'_>, rows: impl Iterator<Item = (usize, u32, Si
             let part = parts.entry((slice, kind)).or_default();
             let weight = if ran == choice { inverse } else { 0.0 };
             part.rows += 1.0;
+            if let Some(sessions) = sticky {
+                *part.sessions.entry(sessions.of_rows[row]).or_default() += 1.0;
+            }
             part.matches += f64::from(u8::from(ran == choice));
             part.weight += weight;
             part.weight_squared += weight * weight;
@@ -317,17 +349,25 @@ impl Part {
             return None;
         }
         let odds = inverse - 1.0;
+        // Independent draws: rows, or sessions where exploration was drawn once for each.
+        let draws = self.draws();
         if odds >= 1.0 {
-            let expected = self.rows / odds;
+            let expected = draws / odds;
             return (expected >= MIN_EXPECTED).then(|| Check { mean, z: anscombe(mean, expected) });
         }
-        let (expected, share) = (self.rows * odds, odds / inverse);
+        let (expected, share) = (draws * odds, odds / inverse);
         if expected >= MIN_EXPECTED {
             let misses = (1.0 - mean / inverse).max(0.0) / share;
             return Some(Check { mean, z: -anscombe(misses, expected) });
         }
-        let misses = (self.rows - self.matches).max(0.0);
-        (misses > expected).then(|| Check { mean, z: -poisson_z(misses, self.rows * share) })
+        let misses = (self.rows - self.matches).max(0.0) * draws / self.rows;
+        (misses > expected).then(|| Check { mean, z: -poisson_z(misses, draws * share) })
+    }
+
+    /// Independent draws among the rows.
+    fn draws(&self) -> f64 {
+        let squares: f64 = self.sessions.values().map(|rows| rows * rows).sum();
+        if squares > 0.0 { self.rows * self.rows / squares } else { self.rows }
     }
 }
 
@@ -419,10 +459,11 @@ mod tests {
 
     #[test]
     fn a_share_as_declared_passes_and_another_fails() {
-        assert!(exploration_share(42, 1_000, 0.04).passed);
-        assert!(!exploration_share(100, 1_000, 0.04).passed);
-        assert!(exploration_share(0, 1_000, 0.0).passed);
-        assert!(!exploration_share(1, 1_000, 0.0).passed);
+        assert!(exploration_share(42, 1_000, 1_000.0, 0.04).passed);
+        assert!(!exploration_share(100, 1_000, 1_000.0, 0.04).passed);
+        assert!(exploration_share(100, 1_000, 25.0, 0.04).passed, "25 sessions may deviate by that much");
+        assert!(exploration_share(0, 1_000, 1_000.0, 0.0).passed);
+        assert!(!exploration_share(1, 1_000, 1_000.0, 0.0).passed);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::OpeError;
 use crate::comparison::check_choices;
 use crate::stats::{Confidence, Ratio, student_quantile};
-use crate::terms::std_error;
+use crate::terms::{std_error, std_error_by};
 
 /// A quantile of a policy's latency (or cost) distribution.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,11 +32,17 @@ struct PolicyMean {
 /// The ratio of the learned router's mean latency to the static one's, from a log whose rewards are latencies (or costs).
 ///
 /// `se(log ρ) = sd(ψ_l / V_l − ψ_s / V_s) / √n`. The interval uses Student's t with as many degrees of freedom as there are exploration matches,
-/// less one: latencies are skewed and matches few. `None` where a policy's path never ran in a stratum, or a mean is not positive.
+/// less one: latencies are skewed and matches few. `clusters`: sessions whose rows may move together, one number per row. `None` where a policy's path never ran in a stratum, or a mean is not positive.
 ///
 /// # Errors
 /// [`OpeError`] when choices do not fit the log.
-pub fn counterfactual_ratio(log: Log<'_>, learned: &[Arm], baseline: &[Arm], confidence: Confidence) -> Result<Option<Ratio>, OpeError> {
+pub fn counterfactual_ratio(
+    log: Log<'_>,
+    learned: &[Arm],
+    baseline: &[Arm],
+    clusters: Option<&[u32]>,
+    confidence: Confidence,
+) -> Result<Option<Ratio>, OpeError> {
     check_choices("learned choices", log, learned)?;
     check_choices("static choices", log, baseline)?;
     let differ: Vec<bool> = learned.iter().zip(baseline).map(|(ours, theirs)| ours != theirs).collect();
@@ -55,7 +61,7 @@ pub fn counterfactual_ratio(log: Log<'_>, learned: &[Arm], baseline: &[Arm], con
         1 => return Ok(None),
         _ => student_quantile(0.5 + confidence.level() / 2.0, matches as f64 - 1.0),
     };
-    Ok(Some(Ratio::on_log_scale(ours.value, theirs.value, std_error(&influence), half_width)))
+    Ok(Some(Ratio::on_log_scale(ours.value, theirs.value, std_error_by(&influence, clusters)?, half_width)))
 }
 
 /// A quantile of a policy's latency by the weighted distribution function; `differ` marks the rows on which learned and static disagree.
@@ -160,7 +166,7 @@ mod tests {
     fn a_path_twice_as_fast_has_a_ratio_of_a_half() {
         let (arms, latencies, propensities) = log_rows();
         let log = Log::new(2, &arms, &latencies, &propensities).unwrap();
-        let ratio = counterfactual_ratio(log, &[Arm(1); 40], &[Arm(0); 40], Confidence::TWO_SIDED_95).unwrap().unwrap();
+        let ratio = counterfactual_ratio(log, &[Arm(1); 40], &[Arm(0); 40], None, Confidence::TWO_SIDED_95).unwrap().unwrap();
         assert!((ratio.ratio - 0.52).abs() < 1e-12, "{}", ratio.ratio);
         assert!(ratio.interval.contains(ratio.ratio) && ratio.interval.upper < 0.55);
     }
@@ -169,7 +175,7 @@ mod tests {
     fn the_same_policy_has_ratio_one_without_error() {
         let (arms, latencies, propensities) = log_rows();
         let log = Log::new(2, &arms, &latencies, &propensities).unwrap();
-        let ratio = counterfactual_ratio(log, &[Arm(0); 40], &[Arm(0); 40], Confidence::TWO_SIDED_95).unwrap().unwrap();
+        let ratio = counterfactual_ratio(log, &[Arm(0); 40], &[Arm(0); 40], None, Confidence::TWO_SIDED_95).unwrap().unwrap();
         assert_eq!((ratio.ratio, ratio.log_std_error), (1.0, 0.0));
     }
 
@@ -177,7 +183,7 @@ mod tests {
     fn a_path_that_never_ran_has_no_latency() {
         let (arms, latencies, propensities) = log_rows();
         let log = Log::new(3, &arms, &latencies, &propensities).unwrap();
-        assert_eq!(counterfactual_ratio(log, &[Arm(2); 40], &[Arm(0); 40], Confidence::TWO_SIDED_95).unwrap(), None);
+        assert_eq!(counterfactual_ratio(log, &[Arm(2); 40], &[Arm(0); 40], None, Confidence::TWO_SIDED_95).unwrap(), None);
     }
 
     #[test]

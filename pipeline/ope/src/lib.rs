@@ -30,6 +30,7 @@ pub mod stats;
 mod bounds;
 mod comparison;
 mod decision;
+mod dependence;
 mod diagnostics;
 mod estimators;
 mod frontier;
@@ -47,11 +48,12 @@ mod tally;
 mod golden;
 
 pub use bounds::{IdentifiedSet, PartialIdentification, deterministic_bounds, imbens_manski, partial_identification, uplift_bounds};
-pub use comparison::{Comparison, cross_strata, propensity_classes, supported_choices};
+pub use comparison::{Comparison, ExplorationUnit, Sessions, cross_strata, propensity_classes, supported_choices};
 pub use decision::{
     CandidateUplift, Counts, Decision, Evidence, Explainability, LatencyRatio, Reason, Retraining, Rule, SimpleRule, UpliftPoints, Verdict,
     decide,
 };
+pub use dependence::{ExplorationDependence, exploration_dependence, exploration_unit};
 pub use diagnostics::{Diagnostics, WeightSummary, diagnostics, weight_summary};
 pub use error::OpeError;
 pub use estimators::{ESTIMATORS, Estimator, Needs, cressie_read, estimator, mrdr_weights};
@@ -59,8 +61,8 @@ pub use frontier::{FrontierPoint, average_gap_recovered, average_quality, call_t
 pub use full_information::{OutcomeMatrix, PairedUplift};
 pub use gates::{
     GATE_ERROR, Gate, GateName, MIN_EXPECTED, SAMPLE_RATIO_LEVEL, aa_replay, enough_decisions, exploration_matches, exploration_share,
-    logged_mean, mean_weight, mean_weight_per_path, mean_weight_per_slice, pending_outcomes, propensity_source, sample_ratio_gate,
-    time_split, unsupported_mass,
+    independent_draws, logged_mean, mean_weight, mean_weight_per_path, mean_weight_per_slice, pending_outcomes, propensity_source,
+    sample_ratio_gate, time_split, unsupported_mass,
 };
 pub use identification::{FULL_INFORMATION_SHARE, Identification, LogFacts, PropensitySource, identify};
 pub use latency::{WeightedQuantile, counterfactual_quantile, counterfactual_ratio};
@@ -75,4 +77,6 @@ pub use segments::{CHOOSE_LEVEL, Segment, SegmentFolds, SegmentSearch, harmed_se
 pub use slope::{Tuned, slope};
 pub use stats::{Confidence, Ratio};
 pub use tally::{Side, StratifiedValue, Stratum, Tally, Uplift};
-pub use terms::{Moments, RatioTerms, Terms, clustered_std_error, paired_difference, percentile_interval, resample_rows, std_error};
+pub use terms::{
+    LARGE_LOG, Moments, RatioTerms, Terms, clustered_std_error, paired_difference, percentile_interval, resample_rows, std_error,
+};

@@ -2,19 +2,26 @@
 //!
 //! Strata are (agree | differ) × key, where the key is the propensity class and, where wanted, the segment. Within a stratum a policy's mean
 //! reward is that of the rows on which its path ran, each weighted by 1/p; where p is the same on all of them this is the plain mean and the
-//! interval is Wilson's on plain counts, otherwise Wilson's on Kish's effective count.
+//! interval is Wilson's on plain counts, otherwise Wilson's on Kish's effective count. Where rows belong to sessions the counts are divided by the
+//! design effect of the sessions.
+
+mod sessions;
 
 use std::collections::BTreeMap;
 
 use routewright_domain::{Estimate, Interval};
 use serde::{Deserialize, Serialize};
 
+use self::sessions::{Dependence, SessionSums};
+use crate::ExplorationUnit;
 use crate::stats::{Confidence, normal_sf, wilson};
 
 /// The sums of a log that the deciding estimator needs. Tallies of shards add up.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tally {
     strata: BTreeMap<(u32, bool), Cell>,
+    /// Sums per session, where rows have sessions.
+    sessions: Option<SessionSums>,
 }
 
 /// One stratum's sums.
@@ -50,10 +57,22 @@ pub(crate) struct Row {
     pub(crate) propensity: f64,
     /// Success, in [0, 1].
     pub(crate) reward: f64,
+    /// Session, and what exploration was drawn for.
+    pub(crate) session: Option<(u32, ExplorationUnit)>,
+}
+
+impl Row {
+    /// Whether a policy's path ran.
+    fn ran(&self, side: Side) -> bool {
+        match side {
+            Side::Learned => self.learned_ran,
+            Side::Baseline => self.baseline_ran,
+        }
+    }
 }
 
 /// One of the two policies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Side {
     /// The learned router.
     Learned,
@@ -72,7 +91,7 @@ pub struct Stratum {
     pub share: f64,
     /// Rows on which the policy's path ran.
     pub matches: usize,
-    /// Kish's effective number of them.
+    /// Kish's effective number of them, divided by the design effect of sessions.
     pub effective: f64,
     /// Mean reward on them; ½ without matches.
     pub mean: f64,
@@ -100,6 +119,8 @@ pub struct Uplift {
     pub disagreement: f64,
     /// Rows of D on which the learned path ran.
     pub exploration_matches: usize,
+    /// Sessions among them; as many as matches where rows have no sessions.
+    pub exploration_sessions: usize,
     /// Failures among them.
     pub exploration_failures: f64,
     /// Rows of D on which the static path ran.
@@ -126,15 +147,23 @@ impl Tally {
         if row.baseline_ran {
             cell.baseline.push(row.propensity, row.reward);
         }
+        if let Some((session, unit)) = row.session {
+            self.sessions.get_or_insert_with(|| SessionSums::new(unit)).push(session, row);
+        }
     }
 
-    /// Adds the tally of another shard.
+    /// Adds the tally of another shard; sessions that occur in both are one session.
     pub fn merge(&mut self, other: &Self) {
         for (key, cell) in &other.strata {
             let own = self.strata.entry(*key).or_default();
             own.n_rows += cell.n_rows;
             own.learned.merge(&cell.learned);
             own.baseline.merge(&cell.baseline);
+        }
+        match (&mut self.sessions, &other.sessions) {
+            (Some(own), Some(theirs)) => own.merge(theirs),
+            (own @ None, Some(theirs)) => *own = Some(theirs.clone()),
+            (_, None) => {}
         }
     }
 
@@ -147,14 +176,16 @@ impl Tally {
     /// variance of the strata's shares.
     pub fn value(&self, side: Side, confidence: Confidence) -> StratifiedValue {
         let total = self.n_rows().max(1) as f64;
+        let dependence = self.dependence();
         let strata: Vec<Stratum> = self
             .strata
             .iter()
             .map(|(&(key, differ), cell)| {
                 let matches = cell.side(side);
-                let interval = matches.wilson(confidence);
+                let effective = matches.effective() / dependence.of_matches(key, differ, side);
+                let interval = matches.wilson(effective, confidence);
                 let (share, mean) = (cell.n_rows as f64 / total, matches.mean().unwrap_or(0.5));
-                Stratum { key, differ, share, matches: matches.count, effective: matches.effective(), mean, interval }
+                Stratum { key, differ, share, matches: matches.count, effective, mean, interval }
             })
             .collect();
         let parts = strata.iter().map(|h| Part {
@@ -163,7 +194,7 @@ impl Tally {
             below: h.mean - h.interval.lower,
             above: h.interval.upper - h.mean,
         });
-        let estimate = combine(parts, total, confidence, Interval { lower: 0.0, upper: 1.0 });
+        let estimate = combine(parts, total / dependence.of_shares(), confidence, Interval { lower: 0.0, upper: 1.0 });
         let partial = strata.iter().any(|stratum| stratum.matches == 0);
         StratifiedValue { estimate, strata, partial }
     }
@@ -172,10 +203,19 @@ impl Tally {
     ///
     /// A stratum without matches of one policy is given no difference, and an interval that allows every one.
     pub fn uplift(&self, confidence: Confidence) -> Uplift {
+        self.uplift_given(&self.dependence(), confidence)
+    }
+
+    /// The uplift, given how much rows of one session depend on each other.
+    fn uplift_given(&self, dependence: &Dependence, confidence: Confidence) -> Uplift {
         let total = self.n_rows().max(1) as f64;
-        let differing = || self.strata.iter().filter(|((_, differ), _)| *differ).map(|(_, cell)| cell);
-        let parts = differing().map(|cell| {
-            let (learned, baseline) = (cell.learned.wilson(confidence), cell.baseline.wilson(confidence));
+        let differing = || self.strata.iter().filter(|((_, differ), _)| *differ).map(|((key, _), cell)| (*key, cell));
+        let parts = differing().map(|(key, cell)| {
+            let interval = |side: Side| {
+                let matches = cell.side(side);
+                matches.wilson(matches.effective() / dependence.of_matches(key, true, side), confidence)
+            };
+            let (learned, baseline) = (interval(Side::Learned), interval(Side::Baseline));
             let (of_learned, of_baseline) = match (cell.learned.mean(), cell.baseline.mean()) {
                 (Some(of_learned), Some(of_baseline)) => (of_learned, of_baseline),
                 (Some(only), None) | (None, Some(only)) => (only, only),
@@ -185,18 +225,25 @@ impl Tally {
             let above = (learned.upper - of_learned).hypot(of_baseline - baseline.lower);
             Part { share: cell.n_rows as f64 / total, mean: of_learned - of_baseline, below, above }
         });
-        let n_differing: usize = differing().map(|cell| cell.n_rows).sum();
+        let n_differing: usize = differing().map(|(_, cell)| cell.n_rows).sum();
         let disagreement = n_differing as f64 / total;
         let unsupported: usize =
-            differing().filter(|cell| cell.learned.count == 0 || cell.baseline.count == 0).map(|cell| cell.n_rows).sum();
+            differing().filter(|(_, cell)| cell.learned.count == 0 || cell.baseline.count == 0).map(|(_, cell)| cell.n_rows).sum();
+        let exploration_matches = differing().map(|(_, cell)| cell.learned.count).sum();
         Uplift {
-            estimate: combine(parts, total, confidence, Interval { lower: -1.0, upper: 1.0 }),
+            estimate: combine(parts, total / dependence.of_shares(), confidence, Interval { lower: -1.0, upper: 1.0 }),
             disagreement,
-            exploration_matches: differing().map(|cell| cell.learned.count).sum(),
-            exploration_failures: differing().map(|cell| cell.learned.failures).sum(),
-            baseline_matches: differing().map(|cell| cell.baseline.count).sum(),
+            exploration_matches,
+            exploration_sessions: self.sessions.as_ref().map_or(exploration_matches, SessionSums::exploration_sessions),
+            exploration_failures: differing().map(|(_, cell)| cell.learned.failures).sum(),
+            baseline_matches: differing().map(|(_, cell)| cell.baseline.count).sum(),
             unsupported: unsupported as f64 / total,
         }
+    }
+
+    /// How much rows of one session depend on each other.
+    fn dependence(&self) -> Dependence {
+        self.sessions.as_ref().map_or_else(Dependence::none, |sessions| sessions.dependence(self))
     }
 
     /// One-sided p-value of "the uplift is at most 0": the smallest α whose one-sided lower bound is above 0.
@@ -212,7 +259,8 @@ impl Tally {
     /// Inverts the interval by bisection over z, which is enough for p down to 1e-99.
     fn p_value(&self, holds: impl Fn(Estimate) -> bool) -> f64 {
         const LARGEST_Z: f64 = 21.0;
-        let at = |z: f64| holds(self.uplift(Confidence::of_z(z)).estimate);
+        let dependence = self.dependence();
+        let at = |z: f64| holds(self.uplift_given(&dependence, Confidence::of_z(z)).estimate);
         if !at(1e-9) {
             // The point estimate is on the other side: the p-value is above ½ and never rejects anything.
             return 1.0;
@@ -268,8 +316,8 @@ impl Matches {
         if self.count == 0 { 0.0 } else { (self.weight * self.weight / self.weight_squared).min(self.count as f64) }
     }
 
-    fn wilson(&self, confidence: Confidence) -> Interval {
-        let effective = self.effective();
+    /// Wilson's interval of the mean, given the effective number of rows.
+    fn wilson(&self, effective: f64, confidence: Confidence) -> Interval {
         wilson(self.mean().unwrap_or(0.0) * effective, effective, confidence)
     }
 }

@@ -5,7 +5,7 @@ mod simulation;
 
 use routewright_domain::Seed;
 use routewright_ope::{GateName, Identification, Reason, Verdict};
-use simulation::{Fault, Judged, World, judge};
+use simulation::{Fault, Judged, SessionKind, World, judge, oracle};
 
 #[expect(clippy::unwrap_used, reason = "a test: a world that gives no log is a failure")]
 fn judge_all(world: World, replications: u64) -> Vec<Judged> {
@@ -72,4 +72,40 @@ fn a_sound_log_passes_the_gates() {
         let failed = judged.iter().filter(|one| one.decision.reason == Reason::InvalidLog).count();
         assert!(failed <= 12, "{rows} rows, epsilon {epsilon}: {failed} of 200");
     }
+}
+
+/// Sessions of twenty decisions that share their draw of exploration and, one in twelve, fail as a whole: counted row by row such a log covers in
+/// far less than nine of ten cases.
+#[test]
+fn sticky_exploration_is_seen_and_the_interval_still_covers() {
+    let sessions = Some(SessionKind { rows: 20, sticky: true, hopeless: 0.08 });
+    for (rows, uplift) in [(10_000, 0.0), (20_000, 0.05)] {
+        let world = World { sessions, baseline: 0.8, ..World::standard(rows, 0.2, uplift) };
+        let judged = judge_all(world, 100);
+        let seen = |one: &Judged| {
+            one.gates.iter().any(|gate| gate.name == GateName::ExplorationDependence && gate.detail.contains("once per session"))
+        };
+        assert!(judged.iter().all(seen));
+        let covered = judged.iter().filter(|one| one.interval.contains(uplift)).count();
+        assert!(covered >= 90, "{rows} rows: {covered} of 100");
+        assert!(uplift > 0.0 || judged.iter().all(|one| one.decision.verdict != Verdict::Adopt));
+    }
+}
+
+#[test]
+fn somebody_who_knows_the_truth_is_told_every_verdict() {
+    let standard = |uplift| World::standard(1_000, 0.2, uplift);
+    let cases = [
+        (standard(0.08), Verdict::Adopt),
+        (World { fidelity: 0.5, ..standard(0.08) }, Verdict::InvestigateFeatures),
+        (World { slowness: 2.0, ..standard(0.08) }, Verdict::OptimizeModel),
+        (World { lasts_days: Some(3), ..standard(0.08) }, Verdict::CostBenefit),
+        (standard(0.04), Verdict::Hybrid),
+        (standard(0.0), Verdict::Keep),
+    ];
+    for (world, verdict) in cases {
+        assert_eq!(oracle(&world).verdict, verdict, "{world:?}");
+    }
+    let judged = judge_all(World { sessions: Some(SessionKind { rows: 5, sticky: true, hopeless: 0.0 }), ..standard(0.05) }, 1);
+    assert!(judged[0].by_row.estimate.interval.lower >= judged[0].uplift.estimate.interval.lower, "sessions only widen");
 }

@@ -61,7 +61,7 @@ pub use gateway::{Ask, Gateway, GatewayDecision, GatewaySettings, Group, Invalid
 pub use history::{History, HistorySettings, Observation};
 pub use live::{CacheCounts, CacheSettings, Live};
 pub use onnx::{CLASSIFIER_FILE, LATENCY_FILE, SUCCESS_FILE, onnx_files};
-pub use policy::{Choice, Fallback, Policy, PolicyError, PolicyScratch, PolicySettings, SuccessModel};
+pub use policy::{Choice, Fallback, Policy, PolicyError, PolicyScratch, PolicySettings, Rank, SuccessModel};
 pub use request::Request;
 pub use rules::{RULES_VERSION, Rules, RulesError, RulesScratch, StaticRoute};
 pub use schema::{Column, ColumnKind, Dictionary, ExtraColumn, ExtraEncoding, SCHEMA_VERSION, Schema, SchemaError, SchemaSettings};

@@ -28,6 +28,20 @@ pub struct PolicySettings {
     pub cost_scale: f64,
     /// Predicted success within which two paths count as equal, so that the faster one is taken (H-009c); 0 turns this off.
     pub success_tolerance: f64,
+    /// What the utility starts from.
+    pub rank: Rank,
+}
+
+/// What the utility of a path starts from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rank {
+    /// The calibrated probability of success.
+    #[default]
+    Probability,
+    /// The regressor's own output, for regressors that learnt a graded outcome: how well a path does, not only whether. Calibration per path would
+    /// take away what tells two successes apart.
+    Grade,
 }
 
 impl Default for PolicySettings {
@@ -41,6 +55,7 @@ impl Default for PolicySettings {
             lambda_cost: 0.0,
             cost_scale: 0.01,
             success_tolerance: 0.0,
+            rank: Rank::Probability,
         }
     }
 }
@@ -227,7 +242,8 @@ impl Policy {
 
     /// Chooses a path for a row. `row`: the columns of the schema the forests were grown on.
     ///
-    /// Utility `u = P(success) − λ_latency · latency / scale − λ_cost · cost / scale`; an unknown latency or cost takes nothing away.
+    /// Utility `u = P(success) − λ_latency · latency / scale − λ_cost · cost / scale` (from the grade instead of the probability, with
+    /// [`Rank::Grade`]); an unknown latency or cost takes nothing away.
     /// The learned path has the highest utility among supported paths, the first of equals; with a success tolerance, the fastest of those
     /// whose success is within it. Confidence is `1 − (1 − p_learned) · p_static` where the two differ, 1 where they agree, and `p_learned`
     /// without a static path (or `p_static` taken as 1 where the static path has no model).
@@ -262,7 +278,11 @@ impl Policy {
                 model.forest.predict(row, &mut output);
                 let success = model.calibration.apply(output[0]).clamp(0.0, 1.0);
                 scratch.success[path] = success;
-                scratch.utility[path] = success - self.penalty(path, scratch.latency_ms[path]);
+                let worth = match self.settings.rank {
+                    Rank::Probability => success,
+                    Rank::Grade => output[0],
+                };
+                scratch.utility[path] = worth - self.penalty(path, scratch.latency_ms[path]);
             }
         }
     }
@@ -366,6 +386,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::calibration::Isotonic;
     use crate::forest::{Node, Side, Tree};
 
     /// A forest of one stump on the first column: `low` up to 0 and where missing, `high` above.
@@ -454,6 +475,19 @@ mod tests {
             choose(&policy, 1.0, Some(2)),
             Choice { arm: Some(Arm(2)), learned_arm: None, confidence: 0.0, fallback: Some(Fallback::NoModel) }
         );
+    }
+
+    #[test]
+    fn grades_rank_paths_and_probabilities_stay_probabilities() {
+        let mut policy = policy();
+        // Calibrated, both paths always succeed; graded, the second is better above 0.
+        for model in policy.success.iter_mut().flatten() {
+            model.calibration = Calibration::Isotonic(Isotonic::new(vec![0.0, 1.0], vec![1.0, 1.0]).unwrap());
+        }
+        assert_eq!(choose(&policy, 1.0, Some(0)).learned_arm, Some(Arm(0)));
+        policy.settings.rank = Rank::Grade;
+        let choice = choose(&policy, 1.0, Some(0));
+        assert_eq!((choice.arm, choice.confidence), (Some(Arm(1)), 1.0));
     }
 
     #[test]

@@ -101,6 +101,8 @@ pub struct Outcomes {
     pub propensities: Vec<Option<Propensity>>,
     /// Logged probability of every path, row after row, `NaN` where unknown; empty when the log has none.
     pub propensities_of_all: Vec<f64>,
+    /// Paths that were allowed, per row; an empty list, or no list at all, means every path.
+    pub candidates: Vec<Vec<Arm>>,
     /// Whether the logger explored.
     pub explored: Vec<Option<bool>>,
     /// Whether the path succeeded; `None` while pending.
@@ -264,6 +266,11 @@ impl FeatureTable {
 }
 
 impl Outcomes {
+    /// Whether a path was allowed on a row.
+    pub fn allows(&self, row: usize, arm: Arm) -> bool {
+        self.candidates.get(row).is_none_or(|allowed| allowed.is_empty() || allowed.contains(&arm))
+    }
+
     /// The columns as Arrow arrays with their names.
     fn columns(&self, paths: &Paths) -> Vec<(String, ArrayRef)> {
         let finite = |values: &[f64]| -> ArrayRef {
@@ -292,6 +299,10 @@ impl Outcomes {
             ("satisfaction".into(), flags(&self.satisfactions)),
             ("optimal_arm".into(), optional_arms(&self.optimal_arms)),
         ];
+        if self.candidates.iter().any(|allowed| !allowed.is_empty()) {
+            let list = |allowed: &Vec<Arm>| allowed.iter().map(|arm| arm.0.to_string()).collect::<Vec<_>>().join(",");
+            columns.push(("candidates".into(), Arc::new(StringArray::from_iter_values(self.candidates.iter().map(list)))));
+        }
         if !self.propensities_of_all.is_empty() {
             for (position, name) in paths.names().iter().enumerate() {
                 let values: Vec<f64> = self.propensities_of_all.iter().skip(position).step_by(paths.len()).copied().collect();
@@ -349,6 +360,14 @@ impl Outcomes {
                 found: error.0.to_string(),
             };
             self.propensities.push(propensity.map_err(out_of_range)?);
+        }
+        // Only logs that restrict the choice have this column.
+        let lists = column::<StringArray>(batch, "candidates", "text").ok();
+        for row in 0..batch.num_rows() {
+            let text = lists.map_or("", |lists| lists.value(row));
+            let numbers = text.split(',').filter(|number| !number.is_empty());
+            let arms = numbers.map(|number| arm_of("candidates", first + row, number.parse().unwrap_or(-1), paths));
+            self.candidates.push(arms.collect::<Result<_, _>>()?);
         }
         let whole: Vec<&Float64Array> =
             paths.names().iter().filter_map(|name| column(batch, &format!("{PROPENSITY_PREFIX}{name}"), "f64").ok()).collect();
@@ -411,6 +430,7 @@ mod tests {
                 static_arms: vec![Some(Arm(0)), None],
                 propensities: vec![Some(Propensity::CERTAIN), None],
                 propensities_of_all: vec![1.0, 0.0, f64::NAN, f64::NAN],
+                candidates: vec![vec![Arm(0)], Vec::new()],
                 explored: vec![Some(false), None],
                 successes: vec![Some(true), None],
                 latencies_ms: vec![12.5, f64::NAN],
@@ -430,6 +450,13 @@ mod tests {
         table().write(&place).unwrap();
         let read = FeatureTable::read(&place).unwrap();
         assert_eq!(format!("{read:?}"), format!("{:?}", table()));
+    }
+
+    #[test]
+    fn a_row_without_candidates_allows_every_path() {
+        let outcomes = table().outcomes;
+        assert!(outcomes.allows(0, Arm(0)) && !outcomes.allows(0, Arm(1)));
+        assert!(outcomes.allows(1, Arm(0)) && outcomes.allows(1, Arm(1)));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The decision: what the release gate reads. Its JSON is a contract (schema version 1).
 
-use routewright_ope::{Explainability, Gate, Identification, PowerPlan, Reason, Retraining, Segment, Verdict};
+use routewright_ope::{Explainability, Gate, Identification, PowerPlan, Reason, Retraining, Rule, Segment, Verdict};
 use serde::{Deserialize, Serialize};
 
 use super::replay::{Answer, PolicyResult, RatePair, RatioResult};
@@ -112,7 +112,7 @@ pub struct Provenance {
     pub rows: usize,
     /// First and last time of the held-out window (RFC 3339).
     pub window: [String; 2],
-    /// Digest over the rule's settings.
+    /// Digest over all settings that the decision rests on: the rule's, and those of every stage that feeds it.
     pub settings_digest: String,
     /// The run's seed.
     pub seed: u64,
@@ -163,6 +163,8 @@ pub struct DecisionReport {
     pub retraining: Option<Retraining>,
     /// What would settle the question; all zero where it is settled.
     pub needed: PowerPlan,
+    /// The rule in force: `[decide]`.
+    pub rule: Rule,
     /// The seven questions.
     pub answers: Vec<QuestionAnswer>,
     /// Where it comes from.

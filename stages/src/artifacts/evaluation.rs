@@ -1,6 +1,6 @@
 //! What `evaluate` found: how good the models are on the held-out window.
 
-use routewright_ope::{Explainability, Retraining};
+use routewright_ope::Explainability;
 use serde::{Deserialize, Serialize};
 
 /// Precision, recall and F1 of one path.
@@ -133,6 +133,4 @@ pub struct Evaluation {
     pub explainability: Explainability,
     /// The shallow tree behind it, as indented rules.
     pub surrogate_rules: String,
-    /// How soon the learned router needs retraining; absent where the log is too short to tell.
-    pub retraining: Option<Retraining>,
 }

@@ -25,7 +25,8 @@ pub use evaluation::{
 };
 pub use models::{ClassifierTraining, GainCandidate, ImpurityShare, Models, PathTraining, TrainingReport};
 pub use replay::{
-    Answer, Bounded, DisagreementResult, GapResult, PolicyResult, RatePair, RatioResult, ReplayReport, Role, ThresholdPoint, UpliftResult,
+    AgePoint, Answer, Bounded, DisagreementResult, FrontierResult, FrontierSetting, GapResult, Look, PolicyResult, RatePair, RatioResult,
+    ReplayReport, RetrainingResult, Role, SeedProtocol, SessionsResult, StrongCalls, ThresholdPoint, UpliftResult,
 };
 
 /// The decisions, a folder of Parquet files by day.

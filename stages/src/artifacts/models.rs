@@ -101,6 +101,9 @@ pub struct TrainingReport {
     pub min_gain: f64,
     /// The gains that were tried for it; empty where the log has no propensities or the setting is off.
     pub gain_candidates: Vec<GainCandidate>,
+    /// Query types in which the learned router gains on the training window, by out-of-fold predictions.
+    #[serde(default)]
+    pub helped_query_types: Vec<String>,
     /// Impurity importance, most important first.
     pub impurity: Vec<ImpurityShare>,
 }

@@ -1,6 +1,6 @@
 //! What `replay` found: every policy's value on the held-out window, and how far the log can be trusted.
 
-use routewright_ope::{CandidateUplift, Diagnostics, Gate, Identification, LogFacts, Ratio, Segment};
+use routewright_ope::{CandidateUplift, Diagnostics, ExplorationUnit, Gate, Identification, LogFacts, Ratio, Segment};
 use serde::{Deserialize, Serialize};
 
 /// A number with its 95 % interval; the value is absent where the log does not identify it.
@@ -48,8 +48,14 @@ pub enum Role {
 pub struct Answer {
     /// The estimator.
     pub name: String,
-    /// Its estimate.
+    /// Its estimate; the interval is by influence function, by session where rows have sessions.
     pub estimate: Bounded,
+    /// The percentile interval of a bootstrap that recomputes the whole statistic; absent where rows have sessions.
+    #[serde(default)]
+    pub bootstrap: Option<[f64; 2]>,
+    /// The limit on the weights, for estimators that have one.
+    #[serde(default)]
+    pub limit: Option<f64>,
 }
 
 /// One policy on the held-out window.
@@ -166,6 +172,138 @@ pub struct ThresholdPoint {
     pub success: Option<f64>,
 }
 
+/// The uplift as it was seen one night.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Look {
+    /// Day since 1970 whose decisions are the last that count.
+    pub day: i64,
+    /// Decisions so far.
+    pub rows: usize,
+    /// Learned minus static, in points.
+    pub uplift_points: f64,
+    /// Lower end of the interval that holds at all looks together (95 %), in points.
+    pub lower: f64,
+    /// Upper end of it.
+    pub upper: f64,
+    /// Lower end of the interval that would hold at one planned look, for comparison.
+    pub lower_at_one_look: f64,
+    /// Upper end of it.
+    pub upper_at_one_look: f64,
+}
+
+/// A weight of the price in the utility, and what it would give.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FrontierSetting {
+    /// Success probability that one mean price of the paths is worth.
+    pub lambda: f64,
+    /// Mean price of the choices.
+    pub cost: f64,
+    /// Success rate.
+    pub quality: f64,
+}
+
+/// Routing between the cheapest path and the best one by predicted advantage (Ong et al. 2024).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StrongCalls {
+    /// The cheapest path.
+    pub weak: String,
+    /// The path with the highest training success rate.
+    pub strong: String,
+    /// Success rate of the weak path.
+    pub weak_success: f64,
+    /// Success rate of the strong path.
+    pub strong_success: f64,
+    /// Share of calls to the strong path, and success rate.
+    pub curve: Vec<[f64; 2]>,
+    /// Average performance gap recovered.
+    pub apgr: Option<f64>,
+    /// Share of strong calls that recovers half of the gap.
+    pub cpt_50: Option<f64>,
+    /// Share of strong calls that recovers four fifths of the gap.
+    pub cpt_80: Option<f64>,
+}
+
+/// The cost-quality frontier of the learned router.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FrontierResult {
+    /// What prices are in: `usd` or `milliseconds`.
+    pub unit: String,
+    /// Success by price, one entry per weight.
+    pub settings: Vec<FrontierSetting>,
+    /// Their non-decreasing concave hull: price and success.
+    pub hull: Vec<[f64; 2]>,
+    /// Cheapest and dearest setting.
+    pub costs: [f64; 2],
+    /// Average improvement in quality: mean success of the hull over these prices (Hu et al. 2024).
+    pub aiq: Option<f64>,
+    /// The same with two paths.
+    pub strong_calls: Option<StrongCalls>,
+}
+
+/// E-009's first protocol: 200 held-out queries, half to each variant.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SeedProtocol {
+    /// Queries given to the static router.
+    pub static_queries: usize,
+    /// Queries given to the learned router.
+    pub learned_queries: usize,
+    /// Success rate of the first group.
+    pub static_success: Bounded,
+    /// Success rate of the second group.
+    pub learned_success: Bounded,
+    /// Their difference in points.
+    pub difference_points: Bounded,
+    /// Chance that groups of this size show an uplift of [`Self::power_for_points`] at the two-sided 5 % level.
+    pub power: f64,
+    /// The uplift that the power is for, in points.
+    pub power_for_points: f64,
+    /// The static success rate that the power is for.
+    pub power_from_baseline: f64,
+}
+
+/// What sessions do to the evidence.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SessionsResult {
+    /// Number of sessions.
+    pub sessions: usize,
+    /// Rows in them.
+    pub rows: usize,
+    /// What exploration was drawn for.
+    pub exploration_unit: ExplorationUnit,
+    /// Correlation of the deviations of two rows of a session.
+    pub exploration_correlation: f64,
+}
+
+/// What the old router loses to a fresh one at an age.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AgePoint {
+    /// Days since the old router's training ended.
+    pub age_days: f64,
+    /// Success of the fresh router minus that of the old one, in points.
+    pub loss_points: f64,
+    /// Lower end, two-sided 95 %.
+    pub lower: f64,
+    /// Upper end.
+    pub upper: f64,
+}
+
+/// How the learned router ages.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RetrainingResult {
+    /// Day on which a point is lost; the oldest age tested where no such loss is shown.
+    pub interval_days: u32,
+    /// Whether a loss of a point within the log is shown.
+    pub decays: bool,
+    /// Points lost per day.
+    pub loss_per_day: f64,
+    /// One-sided 95 % lower bound of it.
+    pub loss_per_day_lower: f64,
+    /// One-sided 95 % upper bound of it.
+    pub loss_per_day_upper: f64,
+    /// The loss by age.
+    pub points: Vec<AgePoint>,
+}
+
 /// Everything `replay` found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReplayReport {
@@ -233,6 +371,16 @@ pub struct ReplayReport {
     pub gap_closed: Option<GapResult>,
     /// Success by fallback threshold.
     pub thresholds: Vec<ThresholdPoint>,
+    /// The uplift night by night; empty where it is not identified.
+    pub looks: Vec<Look>,
+    /// Cost and quality; absent where no price is known.
+    pub frontier: Option<FrontierResult>,
+    /// The protocol that E-009 began with; absent where nothing is identified.
+    pub seed_protocol: Option<SeedProtocol>,
+    /// Sessions; absent where each holds one decision.
+    pub sessions: Option<SessionsResult>,
+    /// How the learned router ages; absent where the log is too short, or identifies nothing.
+    pub retraining: Option<RetrainingResult>,
 }
 
 impl ReplayReport {

@@ -1,5 +1,7 @@
 //! The seven questions of E-009, section 8, answered with the numbers of this run.
 
+use routewright_ope::Confidence;
+use routewright_ope::stats::wilson;
 use serde_json::json;
 
 use crate::artifacts::{Evaluation, QuestionAnswer, ReplayReport};
@@ -63,20 +65,33 @@ fn surprising_patterns(replay: &ReplayReport, evaluation: &Evaluation) -> Questi
     } else {
         format!("harmed: {}", replay.harmed_segments.join(", "))
     };
+    // A surprise is a query type whose uplift is shown to have the other sign than the whole.
+    let overall = replay.uplift.points.value.unwrap_or(0.0);
+    let against: Vec<String> = replay
+        .segments
+        .iter()
+        .filter(|segment| overall > 0.0 && segment.upper < 0.0 || overall < 0.0 && segment.lower > 0.0)
+        .map(|segment| format!("`{}` {:+.1} points [{:.1}, {:.1}]", segment.name, segment.uplift_points, segment.lower, segment.upper))
+        .collect();
+    let against = if against.is_empty() {
+        format!("none of {} query types goes against the overall {overall:+.1} points", replay.segments.len())
+    } else {
+        format!("against the overall {overall:+.1} points go {}", against.join(", "))
+    };
     let history = evaluation.importance.iter().take(10).filter(|feature| feature.feature.starts_with("history")).count();
     let text = format!(
-        "The shallow tree that imitates the learned router says where it leaves the static one (see the report); {harmed}; {history} of the ten most important features come from the history of similar queries."
+        "The shallow tree that imitates the learned router says where it leaves the static one (see the report); {against}; {harmed}; {history} of the ten most important features come from the history of similar queries."
     );
     answer(
         "Are there surprising patterns the learned model discovered?",
         text,
-        json!({ "rules": evaluation.surrogate_rules, "harmed_segments": replay.harmed_segments }),
+        json!({ "rules": evaluation.surrogate_rules, "harmed_segments": replay.harmed_segments, "segments": replay.segments }),
     )
 }
 
 fn edge_cases(replay: &ReplayReport) -> QuestionAnswer {
     let small: Vec<_> = replay.segments.iter().filter(|segment| segment.name == "ambiguous" || segment.name == "(others)").collect();
-    let text = match small.first() {
+    let mut text = match small.first() {
         Some(segment) => format!(
             "On `{}` ({:.1} % of queries) by {:+.1} points [{:.1}, {:.1}].",
             segment.name,
@@ -87,13 +102,35 @@ fn edge_cases(replay: &ReplayReport) -> QuestionAnswer {
         ),
         None => "No rare or ambiguous query type is large enough to say.".to_owned(),
     };
-    answer("Does learned routing handle edge cases better than static routing?", text, json!({ "segments": small }))
+    let learner = replay.policy("edge_cases");
+    if let Some((policy, value)) = learner.and_then(|policy| Some((policy, policy.success.value?))) {
+        text.push_str(&format!(
+            " A learner grown on the queries on which static routing is likely to fail, and used there alone, succeeds on {:.1} % [{:.1}, {:.1}] of all queries.",
+            100.0 * value,
+            100.0 * policy.success.lower,
+            100.0 * policy.success.upper
+        ));
+    }
+    answer(
+        "Does learned routing handle edge cases better than static routing?",
+        text,
+        json!({ "segments": small, "edge_case_learner": learner }),
+    )
 }
 
 fn disagreement(replay: &ReplayReport) -> QuestionAnswer {
     let share = replay.disagreement.share;
-    let text = format!("On {:.1} % of {} held-out queries.", 100.0 * share, replay.n_queries);
-    answer("How often does learned routing disagree with static routing?", text, json!({ "share": share, "queries": replay.n_queries }))
+    let n = replay.n_queries as f64;
+    let interval = wilson((share * n).round(), n, Confidence::TWO_SIDED_95);
+    let text = format!(
+        "On {:.1} % [{:.1}, {:.1}] of {} held-out queries.",
+        100.0 * share,
+        100.0 * interval.lower,
+        100.0 * interval.upper,
+        replay.n_queries
+    );
+    let figures = json!({ "share": share, "interval": interval, "queries": replay.n_queries });
+    answer("How often does learned routing disagree with static routing?", text, figures)
 }
 
 fn right_when_disagreeing(replay: &ReplayReport) -> QuestionAnswer {
@@ -102,9 +139,15 @@ fn right_when_disagreeing(replay: &ReplayReport) -> QuestionAnswer {
         _ if found.share == 0.0 => "It never disagrees.".to_owned(),
         (None, _) => "The log does not say: the other path never ran on these queries.".to_owned(),
         (Some(points), Some((gains, losses))) => {
+            let decided = (gains + losses) as f64;
+            let right = wilson(gains as f64, decided, Confidence::TWO_SIDED_95);
             format!(
-                "It wins {gains} queries and loses {losses}: {points:+.1} points [{:.1}, {:.1}] where they disagree.",
-                found.difference_points.lower, found.difference_points.upper
+                "It wins {gains} queries and loses {losses}: right on {:.0} % [{:.0}, {:.0}] of those where the outcomes differ, {points:+.1} points [{:.1}, {:.1}] where they disagree.",
+                if decided > 0.0 { 100.0 * gains as f64 / decided } else { 0.0 },
+                100.0 * right.lower,
+                100.0 * right.upper,
+                found.difference_points.lower,
+                found.difference_points.upper
             )
         }
         (Some(points), None) => {
@@ -119,12 +162,16 @@ fn right_when_disagreeing(replay: &ReplayReport) -> QuestionAnswer {
 
 fn explainable(evaluation: &Evaluation) -> QuestionAnswer {
     let found = evaluation.explainability;
+    let n = evaluation.n_held_out as f64;
+    let interval = wilson((found.surrogate_fidelity * n).round(), n, Confidence::TWO_SIDED_95);
     let text = format!(
-        "{}: a tree of depth {} chooses as it does on {:.1} % of held-out queries; the ten most important features carry {:.0} % of the importance.",
+        "{}: a tree of depth {} chooses as it does on {:.1} % [{:.1}, {:.1}] of held-out rows; the ten most important features carry {:.0} % of the importance.",
         if found.acceptable { "Yes" } else { "No" },
         found.surrogate_depth,
         100.0 * found.surrogate_fidelity,
+        100.0 * interval.lower,
+        100.0 * interval.upper,
         100.0 * found.top10_importance
     );
-    answer("Is the model explainable enough for production use?", text, json!({ "explainability": found }))
+    answer("Is the model explainable enough for production use?", text, json!({ "explainability": found, "interval": interval }))
 }

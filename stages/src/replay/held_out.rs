@@ -48,23 +48,35 @@ pub(super) fn group(table: &FeatureTable, rows: &[u32], fixed: Option<Arm>) -> H
 }
 
 impl HeldOut {
+    /// Sessions numbered, one per query; `None` where no session has two queries.
+    pub fn sessions(&self, table: &FeatureTable) -> Option<Vec<u32>> {
+        let (numbers, names) = numbered(self.queries.iter().map(|query| table.outcomes.clusters[query.row].as_str()));
+        (names.len() < numbers.len()).then_some(numbers)
+    }
+
     /// The static choices, one per query.
     pub fn static_choices(&self) -> Vec<Arm> {
         self.queries.iter().map(|query| query.static_arm).collect()
     }
 
-    /// A value of every cell query × path, row after row; `NaN` where the path did not run. Of repeated runs the first counts.
-    pub fn matrix(&self, table: &FeatureTable, value: impl Fn(usize) -> f64) -> Vec<f64> {
+    /// The row of the table behind every cell query × path, row after row; `None` where the path did not run. Of repeated runs the first counts.
+    pub fn cell_rows(&self, table: &FeatureTable) -> Vec<Option<usize>> {
         let n_arms = table.paths.len();
-        let mut matrix = vec![f64::NAN; self.queries.len() * n_arms];
+        let mut cells = vec![None; self.queries.len() * n_arms];
         for (position, query) in self.queries.iter().enumerate() {
             for row in &query.rows {
-                let cell = &mut matrix[position * n_arms + table.outcomes.arms[*row].index()];
-                if cell.is_nan() {
-                    *cell = value(*row);
-                }
+                cells[position * n_arms + table.outcomes.arms[*row].index()].get_or_insert(*row);
             }
         }
-        matrix
+        cells
     }
+}
+
+/// Distinct values numbered in ascending order, and the value of each number.
+pub(super) fn numbered<T: Ord + Clone>(values: impl Iterator<Item = T>) -> (Vec<u32>, Vec<T>) {
+    let values: Vec<T> = values.collect();
+    let mut distinct = values.clone();
+    distinct.sort_unstable();
+    distinct.dedup();
+    (values.iter().map(|value| distinct.partition_point(|other| other < value) as u32).collect(), distinct)
 }

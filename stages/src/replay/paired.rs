@@ -7,8 +7,9 @@ use routewright_table::FeatureTable;
 use super::held_out::HeldOut;
 use super::logged::points;
 use super::policies::Choices;
+use super::regime::Measure;
 use super::segments::Difference;
-use crate::artifacts::{Bounded, DisagreementResult, GapResult, RatioResult, UpliftResult};
+use crate::artifacts::{Bounded, DisagreementResult, GapResult, RatePair, RatioResult, UpliftResult};
 
 /// How much worse than the cutoff a failure counts in PAR10, the score of algorithm selection (Bischl et al. 2016).
 const PENALTY: f64 = 10.0;
@@ -17,20 +18,55 @@ const PENALTY: f64 = 10.0;
 pub(super) struct Cells {
     n_arms: usize,
     pub success: Vec<f64>,
-    pub latency_ms: Vec<f64>,
-    pub cost_usd: Vec<f64>,
+    latency_ms: Vec<f64>,
+    cost_usd: Vec<f64>,
+    /// Positions of the rows of the table that hold each cell.
+    rows: Vec<Option<usize>>,
+    /// Session per query, where sessions have several queries.
+    sessions: Option<Vec<u32>>,
 }
 
 impl Cells {
     /// Collects the cells of the held-out queries.
     pub fn collect(table: &FeatureTable, held_out: &HeldOut) -> Self {
         let outcomes = &table.outcomes;
+        let rows = held_out.cell_rows(table);
+        let values = |value: &dyn Fn(usize) -> f64| rows.iter().map(|row| row.map_or(f64::NAN, value)).collect::<Vec<f64>>();
         Self {
             n_arms: table.paths.len(),
-            success: held_out.matrix(table, |row| outcomes.successes[row].map_or(f64::NAN, |success| f64::from(u8::from(success)))),
-            latency_ms: held_out.matrix(table, |row| outcomes.latencies_ms[row]),
-            cost_usd: held_out.matrix(table, |row| outcomes.costs[row]),
+            success: values(&|row| outcomes.successes[row].map_or(f64::NAN, |success| f64::from(u8::from(success)))),
+            latency_ms: values(&|row| outcomes.latencies_ms[row]),
+            cost_usd: values(&|row| outcomes.costs[row]),
+            sessions: held_out.sessions(table),
+            rows,
         }
+    }
+
+    /// The cells of a measure.
+    pub fn of(&self, measure: Measure) -> &[f64] {
+        match measure {
+            Measure::Latency => &self.latency_ms,
+            Measure::Cost => &self.cost_usd,
+        }
+    }
+
+    /// A rate of both routers on the queries where both know it.
+    pub fn rates(&self, flags: &[Option<bool>], learned: &[Arm], baseline: &[Arm]) -> Result<RatePair, OpeError> {
+        let flag = |row: &Option<usize>| row.and_then(|row| flags[row]).map_or(f64::NAN, |flag| f64::from(u8::from(flag)));
+        let cells: Vec<f64> = self.rows.iter().map(flag).collect();
+        let matrix = OutcomeMatrix::new(self.n_arms, &cells)?;
+        let n = (0..learned.len())
+            .filter(|query| matrix.outcome(*query, learned[*query]).is_some() && matrix.outcome(*query, baseline[*query]).is_some())
+            .count();
+        let rate = |choices: &[Arm]| Ok::<_, OpeError>(matrix.value(choices, Confidence::TWO_SIDED_95)?.map(Bounded::of));
+        if n == 0 { Ok(RatePair::default()) } else { Ok(RatePair { n, static_rate: rate(baseline)?, learned_rate: rate(learned)? }) }
+    }
+
+    /// Differences in success of two choices, one per query where both are known, with the position of the query.
+    pub fn differences<'a>(&'a self, learned: &'a [Arm], baseline: &'a [Arm]) -> impl Iterator<Item = (usize, f64)> + 'a {
+        let cell = move |position: usize, arm: Arm| self.success[position * self.n_arms + arm.index()];
+        let difference = move |position: usize| cell(position, learned[position]) - cell(position, baseline[position]);
+        (0..learned.len()).map(move |position| (position, difference(position))).filter(|(_, difference)| difference.is_finite())
     }
 
     /// Share of queries on which several paths ran and both routers' paths are among them.
@@ -89,19 +125,15 @@ impl Cells {
     /// The uplift of one choice over another, in points.
     pub fn uplift(&self, over: &str, learned: &[Arm], baseline: &[Arm]) -> Result<Option<UpliftResult>, OpeError> {
         let matrix = OutcomeMatrix::new(self.n_arms, &self.success)?;
-        let two = matrix.uplift(learned, baseline, None, Confidence::TWO_SIDED_95)?;
-        let one = matrix.uplift(learned, baseline, None, Confidence::ONE_SIDED_95)?;
+        let two = matrix.uplift(learned, baseline, self.sessions.as_deref(), Confidence::TWO_SIDED_95)?;
+        let one = matrix.uplift(learned, baseline, self.sessions.as_deref(), Confidence::ONE_SIDED_95)?;
         Ok(two.zip(one).map(|(two, one)| points(over, "paired", two.estimate, one.estimate)))
     }
 
     /// The paired difference on some queries where both outcomes are known.
-    pub fn difference(&self, positions: &[usize], learned: &[Arm], baseline: &[Arm]) -> Difference {
-        let cell = |position: usize, arm: Arm| self.success[position * self.n_arms + arm.index()];
-        let differences: Vec<f64> = positions
-            .iter()
-            .map(|position| cell(*position, learned[*position]) - cell(*position, baseline[*position]))
-            .filter(|difference| difference.is_finite())
-            .collect();
+    pub fn difference(&self, holds: impl Fn(usize) -> bool, learned: &[Arm], baseline: &[Arm]) -> Difference {
+        let differences: Vec<f64> =
+            self.differences(learned, baseline).filter(|(position, _)| holds(*position)).map(|(_, difference)| difference).collect();
         let count = |sign: f64| differences.iter().filter(|difference| **difference * sign > 0.0).count();
         Difference::of(count(1.0), count(-1.0), differences.len())
     }
@@ -109,7 +141,9 @@ impl Cells {
     /// What happens where the routers disagree.
     pub fn disagreement(&self, learned: &[Arm], baseline: &[Arm]) -> Result<DisagreementResult, OpeError> {
         let matrix = OutcomeMatrix::new(self.n_arms, &self.success)?;
-        let Some(all) = matrix.uplift(learned, baseline, None, Confidence::TWO_SIDED_95)? else { return Ok(DisagreementResult::default()) };
+        let Some(all) = matrix.uplift(learned, baseline, self.sessions.as_deref(), Confidence::TWO_SIDED_95)? else {
+            return Ok(DisagreementResult::default());
+        };
         let share = all.differing as f64 / learned.len().max(1) as f64;
         let difference_points = if share > 0.0 { Bounded::of(all.estimate).times(100.0 / share) } else { Bounded::default() };
         Ok(DisagreementResult { share, difference_points, gains: Some(all.gains), losses: Some(all.losses) })

@@ -2,13 +2,13 @@
 
 use routewright_domain::{Arm, Seed};
 use routewright_ope::stats::{holm, normal_sf};
-use routewright_ope::{
-    CandidateUplift, Comparison, Confidence, OpeError, Segment, SegmentFolds, UpliftPoints, harmed_segments, search_segments,
-};
+use routewright_ope::{CandidateUplift, Confidence, OpeError, Segment, SegmentFolds, UpliftPoints, harmed_segments, search_segments};
 
-use super::Judge;
-use super::logged::{LoggedRows, numbered};
+use super::held_out::{Query, numbered};
+use super::judge::Judge;
+use super::logged::{LoggedRows, Pair};
 use super::paired::Cells;
+use super::regime::Regime;
 
 /// Query types with a smaller share of the held-out queries are judged together.
 const MIN_WEIGHT: f64 = 0.05;
@@ -34,27 +34,17 @@ pub(super) struct Found {
 }
 
 /// Searches the query types; nothing is found where the log does not identify uplifts.
-pub(super) fn search(judge: &Judge<'_>, regime: &Regime<'_>, learned: &[Arm], baseline: &[Arm], seed: u64) -> Result<Found, OpeError> {
+pub(super) fn search(judge: &Judge<'_>, regime: Regime<'_>, pair: &Pair, seed: u64) -> Result<Found, OpeError> {
     let types: Vec<&str> = judge.held_out.queries.iter().map(|query| judge.table.outcomes.query_types[query.row].as_str()).collect();
     let (segments, names) = large_types(&types);
-    // The halves follow the query's text, so that a query that is asked again stays on its side.
-    let confirm: Vec<bool> =
-        judge.held_out.queries.iter().map(|query| Seed(seed).derive(&judge.table.outcomes.query_ids[query.row], 1).0 & 1 == 1).collect();
+    // The halves follow the session, so that rows that move together, and a query that is asked again, stay on one side.
+    let half = |query: &Query| Seed(seed).derive(&judge.table.outcomes.clusters[query.row], 1).0 & 1 == 1;
+    let confirm: Vec<bool> = judge.held_out.queries.iter().map(half).collect();
     match regime {
-        Regime::Unidentified => Ok(Found::default()),
-        Regime::Paired(cells) => paired(cells, &segments, &names, &confirm, learned, baseline),
-        Regime::Logged(logged) => on_log(logged, &segments, &names, &confirm, learned, baseline),
+        Regime::Bounded(_) => Ok(Found::default()),
+        Regime::Paired(cells) => paired(cells, &segments, &names, &confirm, judge.learned_arms(), judge.baseline()),
+        Regime::Logged(logged) => on_log(logged, &segments, &names, &confirm, pair),
     }
-}
-
-/// How uplifts are computed.
-pub(super) enum Regime<'a> {
-    /// Every path ran on the query.
-    Paired(&'a Cells),
-    /// Single runs with propensities.
-    Logged(&'a LoggedRows),
-    /// Nothing is identified.
-    Unidentified,
 }
 
 /// Numbers the query types of at least [`MIN_WEIGHT`]; the others share one number.
@@ -69,18 +59,8 @@ fn large_types(types: &[&str]) -> (Vec<u32>, Vec<String>) {
 }
 
 /// The search on a log of single runs.
-fn on_log(
-    logged: &LoggedRows,
-    segments: &[u32],
-    names: &[String],
-    confirm: &[bool],
-    learned: &[Arm],
-    baseline: &[Arm],
-) -> Result<Found, OpeError> {
-    let (learned, baseline) = (logged.per_row(learned), logged.per_row(baseline));
-    let comparison = Comparison::new(logged.log()?, &learned, &baseline)?;
-    let strata = logged.strata(&comparison)?;
-    let comparison = comparison.with_strata(&strata)?;
+fn on_log(logged: &LoggedRows<'_>, segments: &[u32], names: &[String], confirm: &[bool], pair: &Pair) -> Result<Found, OpeError> {
+    let comparison = pair.comparison(logged)?;
     let row_segments: Vec<u32> = logged.queries.iter().map(|query| segments[*query]).collect();
     let row_confirm: Vec<bool> = logged.queries.iter().map(|query| confirm[*query]).collect();
     let search = search_segments(&comparison, SegmentFolds { segments: &row_segments, names, confirm: &row_confirm }, ALPHA)?;
@@ -98,9 +78,8 @@ fn paired(
     baseline: &[Arm],
 ) -> Result<Found, OpeError> {
     let of = |segment: usize, fold: Option<bool>| {
-        let chosen = |position: &usize| segments[*position] as usize == segment && fold.is_none_or(|fold| confirm[*position] == fold);
-        let positions: Vec<usize> = (0..segments.len()).filter(chosen).collect();
-        cells.difference(&positions, learned, baseline)
+        let chosen = |position: usize| segments[position] as usize == segment && fold.is_none_or(|fold| confirm[position] == fold);
+        cells.difference(chosen, learned, baseline)
     };
     let n_confirming = confirm.iter().filter(|second| **second).count().max(1) as f64;
     let mut found = Found::default();

@@ -1,5 +1,7 @@
 //! How much predicted gain must be there before the static path is left: chosen on out-of-fold predictions of the training window.
 
+use std::collections::BTreeMap;
+
 use routewright_domain::Arm;
 use routewright_router::{Policy, PolicyScratch};
 use routewright_table::FeatureTable;
@@ -17,12 +19,22 @@ pub(super) struct OutOfFold<'a> {
     pub rows: &'a [u32],
     /// Predicted success, rows × paths, row after row; `NaN` without a model.
     pub success: &'a [f64],
+    /// What the utility of a path starts from, in the same order: predicted success, or the grade.
+    pub worth: &'a [f64],
     /// The static path of queries for which the log names none.
     pub fallback: Arm,
 }
 
+/// Training rows of a query type below which nothing is said about it.
+const MIN_TYPE_ROWS: usize = 100;
+
+/// One-sided 80 % quantile of the normal: what a query type's gain must exceed in standard errors. It is confirmed on held-out queries anyway.
+const TYPE_Z: f64 = 0.841_621_233_572_914_3;
+
 /// One candidate's choices, judged.
 struct Judged {
+    /// Weight (0 without a match) and reward of every row.
+    matched: Vec<(f64, f64)>,
     /// Self-normalised estimate of its success rate.
     value: f64,
     /// Influence of every row on it.
@@ -46,6 +58,51 @@ pub(super) fn choose(policy: &Policy, found: &OutOfFold<'_>) -> (f64, Vec<GainCa
     (chosen.map_or(configured, |position| gains[position]), gains.iter().zip(&judged).map(candidate).collect())
 }
 
+/// Query types in which the policy gains on the training window, in alphabetical order: its self-normalised value on the rows of the type against that of
+/// the static path, both on out-of-fold predictions; none where the log has no propensities.
+pub(super) fn helped_types(policy: &Policy, found: &OutOfFold<'_>) -> Vec<String> {
+    let Some(weights) = weights(found) else { return Vec::new() };
+    let outcomes = &found.table.outcomes;
+    let learned = judge(policy, policy.settings.min_gain, found, &weights).matched;
+    let of_static = |(row, weight): (usize, &f64)| {
+        let matches = outcomes.static_arms[row].unwrap_or(found.fallback) == outcomes.arms[row];
+        (if matches { *weight } else { 0.0 }, f64::from(u8::from(outcomes.successes[row] == Some(true))))
+    };
+    let fixed: Vec<(f64, f64)> = found.rows.iter().map(|row| *row as usize).zip(&weights).map(of_static).collect();
+    let mut rows_of: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (position, row) in found.rows.iter().enumerate() {
+        rows_of.entry(&outcomes.query_types[*row as usize]).or_default().push(position);
+    }
+    let is_helped = |rows: &[usize]| {
+        let (ours, theirs) = (MatchedMean::of(&learned, rows)?, MatchedMean::of(&fixed, rows)?);
+        let influence = rows.iter().map(|row| ours.influence(learned[*row]) - theirs.influence(fixed[*row]));
+        let std_error = influence.map(|psi| psi * psi).sum::<f64>().sqrt() / rows.len() as f64;
+        Some(ours.value - theirs.value > TYPE_Z * std_error && ours.value > theirs.value)
+    };
+    let helped = rows_of.iter().filter(|(_, rows)| rows.len() >= MIN_TYPE_ROWS && is_helped(rows) == Some(true));
+    helped.map(|(name, _)| (*name).to_owned()).collect()
+}
+
+/// A self-normalised mean.
+struct MatchedMean {
+    value: f64,
+    mean_weight: f64,
+}
+
+impl MatchedMean {
+    /// Of some rows, given as weight (0 without a match) and reward; `None` where no row matches.
+    fn of(matched: &[(f64, f64)], rows: &[usize]) -> Option<Self> {
+        let total: f64 = rows.iter().map(|row| matched[*row].0).sum();
+        let value = rows.iter().map(|row| matched[*row].0 * matched[*row].1).sum::<f64>() / total;
+        (total > 0.0).then(|| Self { value, mean_weight: total / rows.len() as f64 })
+    }
+
+    /// What a row adds to its error.
+    fn influence(&self, (weight, reward): (f64, f64)) -> f64 {
+        weight * (reward - self.value) / self.mean_weight
+    }
+}
+
 /// 1/propensity per row; 1 where every path ran on the query; `None` where neither holds.
 fn weights(found: &OutOfFold<'_>) -> Option<Vec<f64>> {
     let outcomes = &found.table.outcomes;
@@ -64,10 +121,11 @@ fn judge(policy: &Policy, gain: f64, found: &OutOfFold<'_>, weights: &[f64]) -> 
     let mut scratch = PolicyScratch { latency_ms: vec![f64::NAN; n_paths], ..PolicyScratch::default() };
     let (mut matched, mut n_differing) = (Vec::with_capacity(found.rows.len()), 0);
     for (position, row) in found.rows.iter().map(|row| *row as usize).enumerate() {
-        let predictions = &found.success[position * n_paths..(position + 1) * n_paths];
+        let cells = position * n_paths..(position + 1) * n_paths;
         scratch.success.clear();
-        scratch.success.extend_from_slice(predictions);
-        scratch.utility.clone_from(&scratch.success);
+        scratch.success.extend_from_slice(&found.success[cells.clone()]);
+        scratch.utility.clear();
+        scratch.utility.extend_from_slice(&found.worth[cells]);
         let fixed = outcomes.static_arms[row].unwrap_or(found.fallback);
         let arm = policy.decide(Some(fixed), &scratch).arm.unwrap_or(fixed);
         n_differing += usize::from(arm != fixed);
@@ -78,7 +136,7 @@ fn judge(policy: &Policy, gain: f64, found: &OutOfFold<'_>, weights: &[f64]) -> 
     let value = matched.iter().map(|(weight, reward)| weight * reward).sum::<f64>() / total;
     let mean_weight = total / matched.len() as f64;
     let influence = matched.iter().map(|(weight, reward)| weight * (reward - value) / mean_weight).collect();
-    Judged { value, influence, disagreement: n_differing as f64 / found.rows.len() as f64 }
+    Judged { matched, value, influence, disagreement: n_differing as f64 / found.rows.len() as f64 }
 }
 
 /// Standard error of the difference of two candidates, row by row.
@@ -97,6 +155,11 @@ mod tests {
 
     /// Static takes path 0. Path 1 is predicted to be better by `predicted` on every row, and is better by 0.2 in truth where `real`.
     fn chosen(predicted: f64, real: bool) -> f64 {
+        with_world(predicted, real, |policy, found| choose(policy, found).0)
+    }
+
+    /// Lets a function see the world.
+    fn with_world<T>(predicted: f64, real: bool, look: impl Fn(&Policy, &OutOfFold<'_>) -> T) -> T {
         let n_rows = 4_000;
         let arm = |row: usize| Arm((row % 2) as u16);
         let success = |row: usize| if arm(row).0 == 1 && real { row % 20 != 1 } else { !(row / 2).is_multiple_of(4) };
@@ -105,6 +168,7 @@ mod tests {
             static_arms: vec![Some(Arm(0)); n_rows],
             propensities: vec![Propensity::try_from(0.5).ok(); n_rows],
             successes: (0..n_rows).map(|row| Some(success(row))).collect(),
+            query_types: vec!["coding".to_owned(); n_rows],
             ..Outcomes::default()
         };
         let table = FeatureTable { paths: Paths::from_names(["a", "b"]), outcomes, ..FeatureTable::default() };
@@ -119,7 +183,13 @@ mod tests {
         };
         let rows: Vec<u32> = (0..n_rows as u32).collect();
         let success: Vec<f64> = rows.iter().flat_map(|_| [0.75, 0.75 + predicted]).collect();
-        choose(&policy, &OutOfFold { table: &table, rows: &rows, success: &success, fallback: Arm(0) }).0
+        look(&policy, &OutOfFold { table: &table, rows: &rows, success: &success, worth: &success, fallback: Arm(0) })
+    }
+
+    #[test]
+    fn a_query_type_is_helped_where_the_gain_is_real() {
+        assert_eq!(with_world(0.1, true, helped_types), ["coding"]);
+        assert!(with_world(0.1, false, helped_types).is_empty());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use stages::artifacts::DecisionReport;
 use crate::commands::verify::ARTIFACT;
 use crate::exit::{Exit, UsageError};
 use crate::messages::Messages;
+use crate::overrides::Override;
 use crate::project::ProjectArguments;
 
 /// Version of `decision.json` that this program understands.
@@ -25,6 +26,15 @@ pub(crate) struct Arguments {
     /// Verdicts to accept
     #[arg(long, value_name = "VERDICTS", value_delimiter = ',', default_value = "ADOPT,HYBRID")]
     accept: Vec<String>,
+    /// Accept this decision against its verdict, for a reason that is recorded in `reports/override.json` and in the run's manifest
+    #[arg(long = "override", value_name = "REASON", requires = "by")]
+    reason: Option<String>,
+    /// Who signs the override
+    #[arg(long, value_name = "NAME", requires = "reason")]
+    by: Option<String>,
+    /// Take back the override on record
+    #[arg(long, conflicts_with = "reason")]
+    revoke: bool,
 }
 
 /// What the gate needs of `decision.json`.
@@ -44,6 +54,9 @@ struct Answer {
     reason: String,
     accepted: bool,
     conclusive: bool,
+    /// The override that turned the answer, where there is one.
+    #[serde(rename = "override")]
+    signed_off: Option<Override>,
     paragraph: String,
 }
 
@@ -64,17 +77,62 @@ pub(crate) fn run(arguments: &Arguments, project: &ProjectArguments, messages: &
     }
     let doubt = doubt(project, &place)?;
     let (exit, paragraph) = answer(&on_file, doubt.as_deref(), &arguments.accept);
+    let signed_off = signed_off(arguments, project, &place, (&on_file.verdict, &on_file.reason))?;
+    let (exit, paragraph) = with_override(exit, paragraph, signed_off.as_ref());
+    let signed_off = signed_off.map(|(signed, _)| signed);
     let answer = Answer {
         schema_version: 1,
         verdict: on_file.verdict,
         reason: on_file.reason,
         accepted: exit == Exit::Done,
         conclusive: exit != Exit::Inconclusive,
+        signed_off,
         paragraph: paragraph.clone(),
     };
     crate::ci::tell(project, None, None, messages)?;
     messages.result(&format!("{paragraph}\n"), &answer)?;
     Ok(exit)
+}
+
+/// The override on record, with whether it was signed for this very decision; signs or revokes one where the user says so.
+fn signed_off(
+    arguments: &Arguments,
+    project: &ProjectArguments,
+    place: &std::path::Path,
+    (verdict, reason): (&str, &str),
+) -> anyhow::Result<Option<(Override, bool)>> {
+    let digest = digest_of(place).with_context(|| format!("cannot read `{}`", place.display()))?.unwrap_or_default();
+    if arguments.revoke {
+        Override::revoke(&project.project)?;
+    }
+    if let (Some(why), Some(by)) = (&arguments.reason, &arguments.by) {
+        if why.trim().is_empty() || by.trim().is_empty() {
+            return Err(UsageError("an override needs a name and a reason: `--override \"why\" --by \"who\"`".to_owned()).into());
+        }
+        Override::sign(&project.project, by, why, &digest, (verdict, reason))?;
+    }
+    Ok(Override::read(&project.project)?.map(|signed| {
+        let holds = signed.decision_digest == digest;
+        (signed, holds)
+    }))
+}
+
+/// Turns the answer where an override holds; says so, and what the answer would have been, whether it holds or not.
+fn with_override(exit: Exit, paragraph: String, signed: Option<&(Override, bool)>) -> (Exit, String) {
+    match signed {
+        None => (exit, paragraph),
+        Some((signed, true)) if exit != Exit::Done => {
+            (Exit::Done, format!("ACCEPTED BY OVERRIDE: signed by {} on {}: {}. Without it: {paragraph}", signed.by, signed.at, signed.why))
+        }
+        Some((signed, true)) => (exit, format!("{paragraph} (An override by {} on {} is on record and not needed.)", signed.by, signed.at)),
+        Some((signed, false)) => (
+            exit,
+            format!(
+                "{paragraph} An override by {} on {} is on record, but for another decision ({}), and does not count.",
+                signed.by, signed.at, signed.verdict
+            ),
+        ),
+    }
 }
 
 /// Why the file may not be believed: a later run failed, or it is not what the stage wrote.
@@ -145,6 +203,30 @@ mod tests {
         for reason in INCONCLUSIVE {
             assert_eq!(exit_for("KEEP", reason, &["ADOPT"]), Exit::Inconclusive);
         }
+    }
+
+    #[test]
+    fn an_override_turns_the_answer_and_is_told() {
+        let signed = |holds| {
+            let signed = Override {
+                schema_version: 1,
+                by: "R. Geller".into(),
+                why: "the pilot was agreed".into(),
+                at: "2026-01-18T00:00:00Z".into(),
+                decision_digest: String::new(),
+                verdict: "KEEP".into(),
+                reason: "PROVEN".into(),
+            };
+            with_override(Exit::Refused, "REFUSED: KEEP (PROVEN).".into(), Some(&(signed, holds)))
+        };
+        let (exit, paragraph) = signed(true);
+        assert_eq!(exit, Exit::Done);
+        for said in ["OVERRIDE", "R. Geller", "the pilot was agreed", "2026-01-18", "REFUSED: KEEP (PROVEN)"] {
+            assert!(paragraph.contains(said), "{paragraph}");
+        }
+        let (exit, paragraph) = signed(false);
+        assert_eq!(exit, Exit::Refused);
+        assert!(paragraph.contains("another decision"), "{paragraph}");
     }
 
     #[test]

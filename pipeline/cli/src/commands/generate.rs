@@ -41,6 +41,9 @@ pub(crate) struct Arguments {
     /// shadow; 0.2, of a cascade 0, by default
     #[arg(long)]
     epsilon: Option<f64>,
+    /// Draw exploration once per session, which then lasts a day, instead of once per decision
+    #[arg(long)]
+    sticky: bool,
     /// Expected success of the best path per query minus that of the static router, in points
     #[arg(long, value_name = "POINTS", default_value_t = WorldSettings::default().uplift_points)]
     uplift: f64,
@@ -82,6 +85,7 @@ fn outcomes(arguments: &Arguments, folder: &Path, messages: &Messages) -> anyhow
         n_decisions: arguments.n_decisions,
         n_days: arguments.days.unwrap_or(default.n_days),
         epsilon: arguments.epsilon.unwrap_or(default.epsilon),
+        sticky: arguments.sticky,
         uplift_points: arguments.uplift,
         dirt: arguments.dirt,
         drift: arguments.drift,

@@ -113,7 +113,7 @@ struct Row {
     lower: f64,
     upper: f64,
     bootstrap: Option<Interval>,
-    uplift_over_log: Option<Estimate>,
+    uplift_over_log: Estimate,
 }
 
 /// An estimator that could not be used.
@@ -354,8 +354,7 @@ fn row(estimator: &Estimator, limit: Option<f64>, terms: &Terms, arguments: &Arg
         percentile_interval(&terms.bootstrap(arguments.resamples, &mut rng), two)
     });
     let logged = Terms { additive: columns.rewards.clone(), ratio: None };
-    // The paired difference knows no clusters, so it is not given where rows have some.
-    let uplift = columns.clusters.is_none().then(|| paired_difference(terms, &logged, two)).transpose()?;
+    let uplift = paired_difference(terms, &logged, columns.clusters.as_deref(), two)?;
     Ok(Row {
         name: estimator.name,
         limit: limit.or_else(|| estimator.default_limit.map(|limit| limit(columns.arms.len()))),
@@ -429,7 +428,7 @@ fn in_words(answer: &Answer) -> String {
     let cells = |row: &Row| {
         let (low, high) = row.bootstrap.map_or((String::new(), String::new()), |interval| (four(interval.lower), four(interval.upper)));
         let limit = row.limit.map(|limit| format!("{:.4}", limit).trim_end_matches('0').trim_end_matches('.').to_owned());
-        let uplift = row.uplift_over_log.map(|uplift| format!("{:+.4}", uplift.value)).unwrap_or_default();
+        let uplift = format!("{:+.4}", row.uplift_over_log.value);
         let name = row.name.to_owned();
         vec![name, limit.unwrap_or_default(), four(row.value), four(row.std_error), four(row.lower), four(row.upper), low, high, uplift]
     };

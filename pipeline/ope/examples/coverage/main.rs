@@ -1,16 +1,17 @@
 //! The coverage study of STATISTICS.md, section 7: does the interval that decides cover, does the rule adopt when it should not, do the gates see?
 //!
-//! `cargo run --release -p routewright-ope --example coverage [REPLICATIONS]`; 1,000 by default. Seeded: the same numbers every time.
+//! `cargo run --release -p routewright-ope --example coverage [REPLICATIONS]`; 1,000 by default, 200 of the largest logs. Seeded: the same numbers every time.
 
 #![expect(clippy::print_stdout, reason = "an example reports to the terminal")]
 #![expect(clippy::disallowed_methods, reason = "an example reads its one argument")]
 
 mod simulation;
 
+use rand::RngExt;
 use rayon::prelude::*;
 use routewright_domain::Seed;
-use routewright_ope::{GateName, Identification, Reason, Verdict};
-use simulation::{Fault, Judged, World, judge};
+use routewright_ope::{Confidence, GateName, Identification, Reason, Verdict};
+use simulation::{Fault, Judged, SessionKind, World, judge, oracle};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -18,13 +19,101 @@ const SEED: Seed = Seed(20_260_118);
 const EPSILONS: [f64; 3] = [0.01, 0.05, 0.2];
 const ROWS: [usize; 3] = [1_000, 10_000, 100_000];
 
+/// Logs of 100,000 rows per cell at most.
+const MAX_LARGE: u64 = 200;
+
 fn main() -> Result<(), Failure> {
     let replications: u64 = std::env::args().nth(1).map_or(Ok(1_000), |count| count.parse())?;
-    println!("{replications} replications per line; 5 paths, 40 % disagreement, 90 % baseline\n");
+    println!(
+        "{replications} replications per line ({} at 100,000 rows); 5 paths, 40 % disagreement, 90 % baseline\n",
+        at_size(replications, 100_000)
+    );
     coverage(replications)?;
+    sticky(replications.min(500))?;
     adoption(replications)?;
     deterministic()?;
+    verdicts(300)?;
     faults(replications.min(300))
+}
+
+/// Large logs are judged less often: their cells cost the most and their shares are known well enough.
+fn at_size(replications: u64, rows: usize) -> u64 {
+    if rows >= 100_000 { replications.min(MAX_LARGE) } else { replications }
+}
+
+/// Sessions that share their draw of exploration, or only their user: does the interval still cover?
+fn sticky(replications: u64) -> Result<(), Failure> {
+    println!(
+        "\nsessions (8 % of them hopeless)   rows  coverage by session  by row  | uplift 0: coverage  false ADOPT  false ADOPT by row"
+    );
+    for (sticky, size) in [(false, 5), (false, 20), (true, 5), (true, 20)] {
+        for rows in [2_000, 10_000, 50_000] {
+            let sessions = Some(SessionKind { rows: size, sticky, hopeless: 0.08 });
+            let base = World { baseline: 0.8, ..World::standard(rows, 0.2, 0.05) };
+            let name = |what: &str| format!("sessions {what} {sticky} {size} {rows}");
+            let judged = |uplift: f64| judge_all(World { sessions, uplift, ..base }, &name(&uplift.to_string()), replications);
+            let (gain, none) = (judged(0.05)?, judged(0.0)?);
+            let adopts = |one: &Judged| one.decision.verdict == Verdict::Adopt;
+            // Row by row: the point of 5 and the bound of 3, without latency and gates.
+            let by_row = |one: &Judged| one.by_row.estimate.value >= 0.05 && one.by_row.estimate.interval.lower > 0.03;
+            let covered_by_row = |one: &Judged| {
+                let half = Confidence::TWO_SIDED_95.z() / Confidence::ONE_SIDED_95.z();
+                let (value, interval) = (one.by_row.estimate.value, one.by_row.estimate.interval);
+                value + half * (interval.lower - value) <= 0.05 && 0.05 <= value + half * (interval.upper - value)
+            };
+            println!(
+                "{:>20} of {size:>2} rows {rows:>8} {:>20.3} {:>7.3}  | {:>18.3} {:>12.4} {:>19.4}",
+                if sticky { "sticky" } else { "independent draws" },
+                share(&gain, |one| one.interval.contains(0.05)),
+                share(&gain, covered_by_row),
+                share(&none, |one| one.interval.contains(0.0)),
+                share(&none, adopts),
+                share(&none, by_row),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Random worlds: what the product says of their logs against what it would say if it knew the truth.
+fn verdicts(worlds: u64) -> Result<(), Failure> {
+    let judged: Result<Vec<(Verdict, Verdict, bool)>, String> = (0..worlds)
+        .into_par_iter()
+        .map(|index| {
+            let seed = SEED.derive("verdicts", index);
+            let mut rng = seed.rng();
+            let mut pick = |values: &[f64]| values[rng.random_range(0..values.len())];
+            let disagreement = pick(&[0.2, 0.4, 0.6]);
+            let uplift = pick(&[-0.05, 0.0, 0.02, 0.04, 0.08, 0.12]);
+            let sticky = pick(&[0.0, 0.0, 1.0]) > 0.0;
+            let world = World {
+                epsilon: pick(&[0.0, 0.05, 0.2, 0.5]),
+                disagreement,
+                baseline: 0.8,
+                uplift,
+                slowness: pick(&[0.9, 1.0, 1.0, 2.0]),
+                fidelity: pick(&[0.95, 0.95, 0.95, 0.6]),
+                lasts_days: (pick(&[0.0, 0.0, 0.0, 1.0]) > 0.0).then_some(7),
+                sessions: sticky.then_some(SessionKind { rows: 5, sticky, hopeless: 0.05 }),
+                ..World::standard(pick(&[2_000.0, 10_000.0, 50_000.0]) as usize, 0.0, 0.0)
+            };
+            let columns = world.log(seed.derive("log", 0)).map_err(|error| error.to_string())?;
+            let judged = judge(&world, &columns).map_err(|error| error.to_string())?;
+            Ok((oracle(&world).verdict, judged.decision.verdict, judged.decision.reason.is_conclusive()))
+        })
+        .collect();
+    let judged = judged?;
+    let all = [Verdict::Adopt, Verdict::Hybrid, Verdict::InvestigateFeatures, Verdict::OptimizeModel, Verdict::CostBenefit, Verdict::Keep];
+    println!("\n{worlds} random worlds; rows: verdict with the truth known, columns: verdict from the log (KEEP? is inconclusive)");
+    println!("{:>20} {}    KEEP?", "", all.map(|verdict| format!("{:>19}", format!("{verdict:?}"))).join(""));
+    for truth in all {
+        let count = |verdict: Verdict, conclusive: bool| {
+            judged.iter().filter(|one| one.0 == truth && one.1 == verdict && (one.2 == conclusive || verdict != Verdict::Keep)).count()
+        };
+        let cells = all.map(|verdict| format!("{:>19}", count(verdict, true))).join("");
+        println!("{:>20} {cells} {:>8}", format!("{truth:?}"), count(Verdict::Keep, false));
+    }
+    Ok(())
 }
 
 /// Judges many logs of one world, in parallel, in order.
@@ -52,6 +141,7 @@ fn coverage(replications: u64) -> Result<(), Failure> {
     for epsilon in EPSILONS {
         for rows in ROWS {
             let world = World::standard(rows, epsilon, 0.05);
+            let replications = at_size(replications, rows);
             let judged = judge_all(world, &format!("cover {epsilon} {rows}"), replications)?;
             let none = World::standard(rows, epsilon, 0.0);
             let at_zero = judge_all(none, &format!("zero {epsilon} {rows}"), replications)?;
@@ -75,6 +165,7 @@ fn coverage(replications: u64) -> Result<(), Failure> {
 fn adoption(replications: u64) -> Result<(), Failure> {
     println!("\nP(ADOPT) at epsilon 5 %:       0       3       5       8 points");
     for rows in [10_000, 100_000] {
+        let replications = at_size(replications, rows);
         let (mut shares, mut without_latency) = (Vec::new(), Vec::new());
         for points in [0, 3, 5, 8] {
             let world = World::standard(rows, 0.05, f64::from(points) / 100.0);
@@ -120,6 +211,7 @@ fn faults(replications: u64) -> Result<(), Failure> {
     for fault in [Fault::None, Fault::UniformPropensities, Fault::ShiftedDay, Fault::MissingFailures, Fault::MissingExploredFailures] {
         for rows in ROWS {
             let world = World { fault, ..World::standard(rows, 0.2, 0.03) };
+            let replications = at_size(replications, rows);
             let judged = judge_all(world, &format!("fault {fault:?} {rows}"), replications)?;
             let fails = |name: GateName| share(&judged, |one| one.gates.iter().any(|gate| gate.name == name && !gate.passed));
             let cells: Vec<String> = SHOWN.into_iter().map(|name| format!("{:.3}", fails(name))).collect();

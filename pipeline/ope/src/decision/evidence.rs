@@ -69,9 +69,11 @@ pub struct Explainability {
 /// How soon the learned router needs retraining.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Retraining {
-    /// Day on which the router trained on day 0 has lost more than a point; the length of the log where it never has.
+    /// Day on which the router trained on day 0 has lost more than a point; the oldest age tested where that is not shown.
     pub interval_days: u32,
-    /// Whether that is at least the interval configured.
+    /// Whether such a loss is shown at all.
+    pub decays: bool,
+    /// Whether it is not shown, or comes no sooner than the interval configured.
     pub acceptable: bool,
 }
 
@@ -169,7 +171,7 @@ impl Explainability {
 
 impl Retraining {
     /// Judges the interval by the rule.
-    pub fn judge(interval_days: u32, rule: &Rule) -> Self {
-        Self { interval_days, acceptable: interval_days >= rule.min_retraining_days }
+    pub fn judge(interval_days: u32, decays: bool, rule: &Rule) -> Self {
+        Self { interval_days, decays, acceptable: !decays || interval_days >= rule.min_retraining_days }
     }
 }

@@ -24,7 +24,7 @@ fn clear_win() -> Evidence {
         bounds: None,
         latency: Some(LatencyRatio { static_ms: 8_000.0, learned_ms: 8_000.0, ratio: 1.0, lower: 0.96, upper: 1.04 }),
         explainability: Some(Explainability { surrogate_fidelity: 0.95, surrogate_depth: 5, top10_importance: 0.8, acceptable: true }),
-        retraining: Some(Retraining { interval_days: 90, acceptable: true }),
+        retraining: Some(Retraining { interval_days: 90, decays: true, acceptable: true }),
         segments: Vec::new(),
         harmed_segments: Vec::new(),
         composed: None,
@@ -78,7 +78,7 @@ fn every_row_of_the_decision_matrix_comes_out_as_written() {
             "requires frequent retraining",
             Evidence {
                 uplift: uplift(5.0, 3.5, 6.5),
-                retraining: Some(crate::Retraining { interval_days: 3, acceptable: false }),
+                retraining: Some(crate::Retraining { interval_days: 3, decays: true, acceptable: false }),
                 ..clear_win()
             },
             CostBenefit,
@@ -282,7 +282,7 @@ fn evidence() -> impl Strategy<Value = Evidence> {
                 bounds: numbers.1,
                 latency: numbers.2,
                 explainability: clear.map(|acceptable| Explainability { acceptable, ..clear_win().explainability.unwrap() }),
-                retraining: stable.map(|acceptable| Retraining { interval_days: 30, acceptable }),
+                retraining: stable.map(|acceptable| Retraining { interval_days: 30, decays: true, acceptable }),
                 segments: Vec::new(),
                 harmed_segments: if harmed { vec!["chat".to_owned()] } else { Vec::new() },
                 composed: parts.0,

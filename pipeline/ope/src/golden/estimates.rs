@@ -60,7 +60,7 @@ fn every_estimate_error_interval_and_paired_uplift_is_golden() {
             assert_close(estimate.std_error, number(&expected["influence_se"]), TIGHT, &what("influence_se"));
             near(estimate.interval.lower, "wald95/0");
             near(estimate.interval.upper, "wald95/1");
-            let uplift = paired_difference(&terms, &logged, TWO).unwrap();
+            let uplift = paired_difference(&terms, &logged, None, TWO).unwrap();
             near(uplift.value, "uplift_vs_log");
             near(uplift.std_error, "uplift_se_paired");
             near(uplift.interval.lower, "uplift_wald95/0");
@@ -204,7 +204,7 @@ fn bounds_of_a_log_without_chance_are_golden() {
         if name.starts_with("S5a") {
             // The log is deterministic, so what ran is the static policy.
             let comparison = crate::Comparison::new(scenario.log(), &choices, &scenario.arms).unwrap();
-            let uplift = crate::uplift_bounds(&comparison, TWO);
+            let uplift = crate::uplift_bounds(&comparison, TWO).unwrap();
             assert_close(uplift.bounds.lower, number(&expected["uplift_lower"]), TIGHT, name);
             assert_close(uplift.bounds.upper, number(&expected["uplift_upper"]), TIGHT, name);
             assert!(uplift.interval.contains(number(&expected["true_uplift_on_sample"])));

@@ -5,9 +5,10 @@ use routewright_domain::Interval;
 use super::*;
 use crate::Confidence;
 use crate::stats::{
-    agresti_caffo, agresti_coull, asymptotic_half_width, benjamini_hochberg, bonferroni, clopper_pearson, cuped, fieller, fisher_exact,
-    holm, jeffreys, mcnemar, mixture_sprt, newcombe, normal_mixture_bound, order_statistic_interval, pooled_z, quantile, ratio_of_means,
-    sample_ratio, wald, welch, wilson,
+    agresti_caffo, agresti_coull, asymptotic_half_width, benjamini_hochberg, bernoulli_sequence, bonferroni, clopper_pearson, cuped,
+    fieller, fisher_exact, gamma_exponential_mixture_bound, hoeffding_sequence, holm, jeffreys, mcnemar, mixture_sprt, newcombe,
+    normal_mixture_bound, normal_mixture_bound_one_sided, order_statistic_interval, poly_stitching_bound, pooled_z, quantile,
+    ratio_of_means, sample_ratio, wald, welch, wilson,
 };
 
 const TWO: Confidence = Confidence::TWO_SIDED_95;
@@ -153,5 +154,25 @@ fn bounds_for_many_looks_are_golden() {
     for case in confseq["normal_mixture_bound"].as_array().unwrap() {
         let [v, alpha, v_opt] = ["v", "alpha", "v_opt"].map(|key| number(&case[key]));
         assert_close(normal_mixture_bound(v, alpha, v_opt), number(&case["two_sided"]), 1e-12, "normal mixture");
+        // Their root finder stops at about 1e-12 of the value.
+        assert_close(normal_mixture_bound_one_sided(v, alpha, v_opt), number(&case["one_sided"]), 1e-11, "one-sided normal mixture");
+    }
+    for case in confseq["gamma_exponential_mixture_bound"].as_array().unwrap() {
+        let [v, alpha, v_opt, c] = ["v", "alpha", "v_opt", "c"].map(|key| number(&case[key]));
+        assert_close(gamma_exponential_mixture_bound(v, alpha, v_opt, c), number(&case["value"]), 1e-9, "gamma-exponential mixture");
+    }
+    for case in confseq["poly_stitching_bound"].as_array().unwrap() {
+        let [v, alpha, v_min] = ["v", "alpha", "v_min"].map(|key| number(&case[key]));
+        assert_close(poly_stitching_bound(v, alpha, v_min), number(&case["value"]), 1e-12, "polynomial stitching");
+    }
+    for case in confseq["bernoulli_confidence_interval"].as_array().unwrap() {
+        let [successes, trials, alpha, t_opt] = ["num_successes", "num_trials", "alpha", "t_opt"].map(|key| number(&case[key]));
+        // Their root finder stops at 1e-11.
+        assert_interval(bernoulli_sequence(successes, trials, alpha, t_opt), &case["ci"], 1e-10, "beta-binomial sequence");
+    }
+    let values: Vec<f64> = columns(include_str!("../../../../tests/golden/stats/cs_bernoulli_500.csv")).into_iter().flatten().collect();
+    let sequence = hoeffding_sequence(&values, 0.05);
+    for (looks, expected) in confseq["predmix_hoeffding_cs_bernoulli_500"].as_object().unwrap() {
+        assert_interval(sequence[looks.parse::<usize>().unwrap() - 1], expected, 1e-12, "predictable Hoeffding sequence");
     }
 }

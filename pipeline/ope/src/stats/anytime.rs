@@ -1,5 +1,7 @@
 //! Bounds that hold at every look at a growing log.
 
+use super::confidence_sequences::two_sided_rho;
+
 /// Half-width of the asymptotic confidence sequence of a mean after `n` rows with sample variance `variance`.
 ///
 /// `tuned_for`: the number of rows at which the sequence is tightest; `alpha`: error probability over all looks together.
@@ -16,8 +18,7 @@ pub fn asymptotic_half_width(variance: f64, n: f64, tuned_for: f64, alpha: f64) 
 ///
 /// Source: Howard, Ramdas, McAuliffe, Sekhon (2021). Golden values: confseq 0.0.11.
 pub fn normal_mixture_bound(v: f64, alpha: f64, v_opt: f64) -> f64 {
-    let log_inverse = (1.0 / alpha).ln();
-    let rho = v_opt / (2.0 * log_inverse + (1.0 + 2.0 * log_inverse).ln());
+    let rho = two_sided_rho(v_opt, alpha);
     ((v + rho) * ((v + rho) / (rho * alpha * alpha)).ln()).sqrt()
 }
 

@@ -3,6 +3,7 @@
 //! Golden values: scipy 1.17.1, statsmodels 0.15.0, gbstats and confseq, in `tests/golden/stats`.
 
 mod anytime;
+mod confidence_sequences;
 mod finite_sample;
 mod means;
 mod multiple;
@@ -12,6 +13,9 @@ mod quantile;
 mod two_proportions;
 
 pub use anytime::{asymptotic_half_width, mixture_sprt, normal_mixture_bound};
+pub use confidence_sequences::{
+    bernoulli_sequence, gamma_exponential_mixture_bound, hoeffding_sequence, normal_mixture_bound_one_sided, poly_stitching_bound,
+};
 pub use finite_sample::{bernstein_lower, hoeffding_lower};
 pub use means::{Ratio, WelchTest, bonett_price, cuped, fieller, paired_ratio, ratio_of_means, welch};
 pub use multiple::{benjamini_hochberg, bonferroni, holm};

@@ -1,0 +1,56 @@
+//! `bench`: what the machine does with generated data, one file per kind. CPU seconds first: they hold on a busy machine, wall seconds do not.
+
+mod replay;
+
+use crate::exit::Exit;
+use crate::messages::Messages;
+
+/// What to measure.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Kind {
+    /// Estimators with bootstraps on one log, and a long log streamed in bounded memory
+    Replay(replay::Arguments),
+}
+
+/// Measures and shows.
+pub(crate) fn run(kind: &Kind, messages: &Messages) -> anyhow::Result<Exit> {
+    match kind {
+        Kind::Replay(arguments) => replay::run(arguments, messages),
+    }
+}
+
+/// CPU seconds of this process so far, user and system, where the system tells (Linux).
+pub(crate) fn cpu_seconds() -> Option<f64> {
+    /// Clock ticks per second that Linux reports process times in, on every architecture of today.
+    const TICKS: f64 = 100.0;
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The name of the program may hold spaces; what follows it is numbers.
+    let mut numbers = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let user: f64 = numbers.next()?.parse().ok()?;
+    let system: f64 = numbers.next()?.parse().ok()?;
+    Some((user + system) / TICKS)
+}
+
+/// Peak resident memory of this process so far, in MiB, where the system tells (Linux).
+pub(crate) fn peak_mebibytes() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes / 1024.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_costs_cpu_and_memory() {
+        let before = cpu_seconds();
+        let sum: f64 = (0..40_000_000_u64).map(|n| (n as f64).sqrt()).sum();
+        assert!(sum > 0.0);
+        if let (Some(before), Some(after)) = (before, cpu_seconds()) {
+            assert!(after > before, "{after} after {before}");
+            assert!(peak_mebibytes() > Some(1.0));
+        }
+    }
+}
