@@ -3,6 +3,8 @@
 //! Rows are post-stratified into agree and differ; inside, the rows on which a policy's path ran are weighted by 1/p. Timeouts enter at the
 //! timeout (a restricted mean), never dropped; a quantile that falls on the timeout says so.
 
+use std::collections::BTreeSet;
+
 use routewright_domain::{Arm, Interval, Log};
 use serde::{Deserialize, Serialize};
 
@@ -51,11 +53,18 @@ pub fn counterfactual_ratio(
     else {
         return Ok(None);
     };
+    if let Some(clusters) = clusters {
+        crate::error::check_length("clusters", log.n_rows(), clusters.len())?;
+    }
     if ours.value <= 0.0 || theirs.value <= 0.0 {
         return Ok(None);
     }
     let influence: Vec<f64> = ours.influence.iter().zip(&theirs.influence).map(|(a, b)| a / ours.value - b / theirs.value).collect();
-    let matches = ours.matches_where_differing;
+    // Sessions, not their rows, are what the error was measured from.
+    let matches = clusters.map_or(ours.matches_where_differing, |clusters| {
+        let ran = |row: &usize| differ[*row] && log.arms()[*row] == learned[*row];
+        (0..log.n_rows()).filter(ran).map(|row| clusters[row]).collect::<BTreeSet<u32>>().len()
+    });
     let half_width = match matches {
         0 => confidence.z(),
         1 => return Ok(None),
