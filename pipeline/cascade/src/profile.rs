@@ -238,18 +238,24 @@ fn recommendations(profile: &Profile) -> Vec<String> {
             ));
         }
     }
-    let caches = profile.layers.iter().chain(&profile.backends).map(|row| (row.name.as_str(), row.cache));
-    for (name, cache) in caches.filter(|(_, cache)| cache.n >= MIN_ATTEMPTS && cache.interval.upper < LOW_HIT_RATE) {
-        texts.push(format!(
-            "enlarge the cache of `{name}`: {} of {} answers came from it ({:.0} %)",
-            cache.hits,
-            cache.n,
-            100.0 * cache.value.unwrap_or(0.0)
-        ));
+    let is_small = |cache: Rate| cache.n >= MIN_ATTEMPTS && cache.interval.upper < LOW_HIT_RATE;
+    let small: Vec<String> = profile
+        .layers
+        .iter()
+        .filter(|row| is_small(row.cache))
+        .map(|row| format!("`{}` ({:.0} % of {} answers)", row.name, 100.0 * row.cache.value.unwrap_or(0.0), row.cache.n))
+        .collect();
+    if !small.is_empty() {
+        texts.push(format!("enlarge the caches that few answers come from: {}", small.join(", ")));
+    } else if is_small(profile.cache) {
+        texts.push(format!("enlarge the cache: {} of {} answers came from it", profile.cache.hits, profile.cache.n));
     }
-    for change in profile.changes.iter().filter(|change| change.ratio > 1.0) {
+    let worse: Vec<&Change> = profile.changes.iter().filter(|change| change.ratio > 1.0).collect();
+    let has_cause = worse.iter().any(|change| change.kind != "all");
+    for change in worse.into_iter().filter(|change| !has_cause || change.kind != "all") {
         texts.push(format!(
-            "look at what changed in `{}` around {}: its typical latency went from {:.1} to {:.1} ms",
+            "look at what changed in the {} `{}` around {}: its typical latency went from {:.1} to {:.1} ms",
+            if change.kind == "all" { "whole" } else { &change.kind },
             change.name,
             change.at_text(),
             change.before_ms,
@@ -288,7 +294,7 @@ mod tests {
         let log = log_of(&vec![(Some("a"), std::slice::from_ref(&served)); 50]);
         let profile = profile(&Scope::new(&log, 0..50, ""), 0..0, 1.0);
         assert_eq!((profile.backends[0].name.as_str(), profile.backends[0].latency.p95, profile.backends[0].cache.n), ("QDRANT", 10.0, 50));
-        assert!(profile.recommendations.iter().any(|text| text.starts_with("enlarge the cache of `one`")), "{:?}", profile.recommendations);
+        assert!(profile.recommendations.iter().any(|text| text.ends_with("`one` (0 % of 50 answers)")), "{:?}", profile.recommendations);
     }
 
     #[test]

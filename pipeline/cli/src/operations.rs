@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use routewright_cascade::Scope;
 use routewright_domain::{CascadeLog, Timestamp};
 use routewright_table::{Appended, IngestReport, Tail, read_cascade};
+use serde::Serialize;
 use stages::{CASCADE_TABLES, CascadeParams};
 
 use crate::exit::{DataError, UsageError};
@@ -36,11 +37,11 @@ pub(crate) struct Feed {
     pub log: CascadeLog,
     pub params: CascadeParams,
     /// Where the events come from, in words.
-    pub origin: String,
+    origin: String,
     /// Records that could not be read.
-    pub n_rejected: u64,
+    n_rejected: u64,
     /// Logs that are followed.
-    pub sources: Vec<PathBuf>,
+    sources: Vec<PathBuf>,
     tail: Tail,
 }
 
@@ -57,7 +58,31 @@ pub(crate) struct Window {
     pub ends_with_log: bool,
 }
 
+/// What every JSON answer begins with.
+#[derive(Debug, Serialize)]
+pub(crate) struct Head {
+    schema_version: u32,
+    pub window_hours: f64,
+    from: String,
+    to: String,
+    pub origin: String,
+    /// Records that could not be read.
+    pub rejected: u64,
+}
+
 impl Feed {
+    /// What an answer about a window begins with.
+    pub(crate) fn head(&self, window: Window) -> Head {
+        Head {
+            schema_version: 1,
+            window_hours: window.hours,
+            from: moment(window.from),
+            to: moment(window.to),
+            origin: self.origin.clone(),
+            rejected: self.n_rejected,
+        }
+    }
+
     /// Opens the logs that were named; otherwise the project's tables, with the lines that its logs have beyond them; otherwise its logs.
     /// `hours`: of the window; of `hours_before` more, history is read as well.
     pub(crate) fn open(arguments: &WindowArguments, hours_before: f64, project: &ProjectArguments) -> anyhow::Result<Self> {

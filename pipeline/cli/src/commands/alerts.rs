@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::exit::Exit;
 use crate::layout::grouped;
 use crate::messages::Messages;
-use crate::operations::{Feed, WindowArguments, moment, now, window_words};
+use crate::operations::{Feed, Head, WindowArguments, moment, now, window_words};
 use crate::project::ProjectArguments;
 
 /// What fired at the last look, relative to the project.
@@ -37,11 +37,9 @@ pub(crate) struct Arguments {
 /// What one look found.
 #[derive(Serialize)]
 struct Answer<'a> {
-    schema_version: u32,
+    #[serde(flatten)]
+    head: Head,
     time: String,
-    window_hours: f64,
-    from: String,
-    to: String,
     firing: bool,
     alerts: &'a [AlertStatus],
     state: Firing,
@@ -65,16 +63,7 @@ pub(crate) fn run(arguments: &Arguments, project: &ProjectArguments, messages: &
     let overview = overview(&feed.scope(window), feed.params.declared_split);
     let statuses = alerts(&feed.params.alerts, &overview, hours, now(), &read_state(&project.project));
     let fires = statuses.iter().any(|alert| alert.state == State::Firing);
-    let answer = Answer {
-        schema_version: 1,
-        time: moment(now()),
-        window_hours: hours,
-        from: moment(window.from),
-        to: moment(window.to),
-        firing: fires,
-        alerts: &statuses,
-        state: Firing::of(&statuses),
-    };
+    let answer = Answer { head: feed.head(window), time: moment(now()), firing: fires, alerts: &statuses, state: Firing::of(&statuses) };
     if !project.dry_run {
         write_whole(&project.project.join(STATE), &serde_json::to_vec_pretty(&answer)?)?;
         let place = arguments.metrics.clone().unwrap_or_else(|| project.project.join(METRICS));

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::exit::{Exit, UsageError};
 use crate::layout::grouped;
 use crate::messages::Messages;
-use crate::operations::{Feed, WindowArguments, hours_text, millis, moment, percent, span_words};
+use crate::operations::{Feed, Head, WindowArguments, hours_text, millis, percent, span_words};
 use crate::project::ProjectArguments;
 
 /// How results are written.
@@ -34,12 +34,8 @@ pub(crate) struct Arguments {
 /// Everything that is said.
 #[derive(Serialize)]
 struct Answer<'a> {
-    schema_version: u32,
-    window_hours: f64,
-    from: String,
-    to: String,
-    origin: &'a str,
-    rejected: u64,
+    #[serde(flatten)]
+    head: Head,
     events: u64,
     accuracy: routewright_cascade::Rate,
     layers: &'a [LayerAnalysis],
@@ -62,17 +58,7 @@ pub(crate) fn run(arguments: &Arguments, project: &ProjectArguments, messages: &
         })?;
         layers = vec![layers.swap_remove(place)];
     }
-    let answer = Answer {
-        schema_version: 1,
-        window_hours: window.hours,
-        from: moment(window.from),
-        to: moment(window.to),
-        origin: &feed.origin,
-        rejected: feed.n_rejected,
-        events: overview.events,
-        accuracy: overview.accuracy,
-        layers: &layers,
-    };
+    let answer = Answer { head: feed.head(window), events: overview.events, accuracy: overview.accuracy, layers: &layers };
     if arguments.format == Format::Json {
         let mut document = serde_json::to_vec_pretty(&answer)?;
         document.push(b'\n');

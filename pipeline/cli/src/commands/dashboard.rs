@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::commands::alerts::read_state;
 use crate::exit::Exit;
 use crate::messages::Messages;
-use crate::operations::{Feed, Window, WindowArguments, now};
+use crate::operations::{Feed, Head, Window, WindowArguments, now};
 use crate::project::ProjectArguments;
 
 /// Steps of a trend.
@@ -28,12 +28,8 @@ pub(crate) struct Arguments {
 /// Everything on the screen.
 #[derive(Debug, Serialize)]
 pub(crate) struct Picture {
-    schema_version: u32,
-    window_hours: f64,
-    from: String,
-    to: String,
-    origin: String,
-    rejected: u64,
+    #[serde(flatten)]
+    head: Head,
     overview: Overview,
     trend: Trend,
     alerts: Vec<AlertStatus>,
@@ -51,12 +47,7 @@ impl Picture {
         let scope = feed.scope(window);
         let overview = overview(&scope, feed.params.declared_split);
         Self {
-            schema_version: 1,
-            window_hours: hours,
-            from: crate::operations::moment(window.from),
-            to: crate::operations::moment(window.to),
-            origin: feed.origin.clone(),
-            rejected: feed.n_rejected,
+            head: feed.head(window),
             trend: trend(&scope, window.from, window.to, N_STEPS, layer),
             alerts: alerts(&feed.params.alerts, &overview, hours, now(), firing),
             overview,

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::exit::Exit;
 use crate::layout::{Align, aligned, grouped, shortened};
 use crate::messages::Messages;
-use crate::operations::{Feed, WEEK_HOURS, WindowArguments, millis, moment, percent, window_words};
+use crate::operations::{Feed, Head, WEEK_HOURS, WindowArguments, millis, percent, window_words};
 use crate::project::ProjectArguments;
 
 /// Flags of `profile`.
@@ -19,12 +19,8 @@ pub(crate) struct Arguments {
 /// Everything that is said.
 #[derive(Serialize)]
 struct Answer<'a> {
-    schema_version: u32,
-    window_hours: f64,
-    from: String,
-    to: String,
-    origin: &'a str,
-    rejected: u64,
+    #[serde(flatten)]
+    head: Head,
     events_of_the_week_before: usize,
     #[serde(flatten)]
     profile: &'a Profile,
@@ -36,16 +32,7 @@ pub(crate) fn run(arguments: &Arguments, project: &ProjectArguments, messages: &
     let window = feed.window(arguments.window.hours);
     let before = feed.week_before(window);
     let profile = profile(&feed.scope(window), before.clone(), window.hours);
-    let answer = Answer {
-        schema_version: 1,
-        window_hours: window.hours,
-        from: moment(window.from),
-        to: moment(window.to),
-        origin: &feed.origin,
-        rejected: feed.n_rejected,
-        events_of_the_week_before: before.len(),
-        profile: &profile,
-    };
+    let answer = Answer { head: feed.head(window), events_of_the_week_before: before.len(), profile: &profile };
     let text = format!("Routing Performance Report\n{}\n{}", window_words(window), in_words(&profile, before.len()));
     messages.result(&text, &answer)?;
     Ok(Exit::Done)

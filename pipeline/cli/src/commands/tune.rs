@@ -11,7 +11,7 @@ use self::config_file::{Applied, ConfigFile};
 use crate::exit::{DataError, Exit, UsageError};
 use crate::layout::{Align, aligned, grouped};
 use crate::messages::Messages;
-use crate::operations::{Feed, WindowArguments, millis, moment, percent, window_words};
+use crate::operations::{Feed, Head, WindowArguments, millis, percent, window_words};
 use crate::project::ProjectArguments;
 
 /// Flags of `tune`.
@@ -45,11 +45,8 @@ pub(crate) struct Arguments {
 /// Everything that is said.
 #[derive(Serialize)]
 struct Answer<'a> {
-    schema_version: u32,
-    window_hours: f64,
-    from: String,
-    to: String,
-    origin: &'a str,
+    #[serde(flatten)]
+    head: Head,
     config: Option<&'a Path>,
     tuning: &'a Tuning,
     diff: &'a str,
@@ -102,17 +99,7 @@ pub(crate) fn run(arguments: &Arguments, project: &ProjectArguments, messages: &
     } else if tuning.changed && file.is_some() {
         text.push_str("\nnothing is written; add --apply to write it\n");
     }
-    let answer = Answer {
-        schema_version: 1,
-        window_hours: window.hours,
-        from: moment(window.from),
-        to: moment(window.to),
-        origin: &feed.origin,
-        config: place.as_deref(),
-        tuning: &tuning,
-        diff: &diff,
-        applied: applied.as_ref(),
-    };
+    let answer = Answer { head: feed.head(window), config: place.as_deref(), tuning: &tuning, diff: &diff, applied: applied.as_ref() };
     messages.result(&text, &answer)?;
     Ok(Exit::Done)
 }

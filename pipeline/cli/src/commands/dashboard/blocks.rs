@@ -27,13 +27,17 @@ pub(super) fn text(picture: &Picture) -> String {
     let title = format!("{:^width$}", "ROUTING PERFORMANCE DASHBOARD", width = WIDTH - 2);
     let line = "═".repeat(WIDTH - 2);
     let mut text = format!("╔{line}╗\n║{title}║\n╚{line}╝\n\n");
-    text.push_str(&format!("Time Window: {}  |  Updated: {} UTC\n", hours_text(picture.window_hours), moment(crate::operations::now())));
+    text.push_str(&format!(
+        "Time Window: {}  |  Updated: {} UTC\n",
+        hours_text(picture.head.window_hours),
+        moment(crate::operations::now())
+    ));
     if picture.window.ends_with_log {
         text.push_str(&format!("No event is recent: the window ends with the last one, {} UTC\n", moment(picture.window.to)));
     }
-    text.push_str(&format!("Log: {}\n", shortened(&picture.origin, 140)));
-    if picture.rejected > 0 {
-        text.push_str(&format!("{} records cannot be read; `routewright ingest` says why\n", picture.rejected));
+    text.push_str(&format!("Log: {}\n", shortened(&picture.head.origin, 140)));
+    if picture.head.rejected > 0 {
+        text.push_str(&format!("{} records cannot be read; `routewright ingest` says why\n", picture.head.rejected));
     }
     section(&mut text, "Routing Cascade Overview", overview_lines(picture));
     if !picture.overview.layers.is_empty() {
@@ -231,7 +235,8 @@ pub(super) fn group_lines(balance: &GroupBalance) -> Vec<String> {
         })
         .collect();
     let verdict = if balance.split_p < SPLIT_P { "uneven: do not trust a comparison before the cause is found" } else { "as declared" };
-    lines.push(format!("the split is {verdict} (p = {:.3})", balance.split_p));
+    let p = if balance.split_p < SPLIT_P { format!("p < {SPLIT_P}") } else { format!("p = {:.3}", balance.split_p) };
+    lines.push(format!("the split is {verdict} ({p})"));
     lines
 }
 

@@ -172,15 +172,18 @@ fn stacked(area: Rect, heights: [usize; 6]) -> [Rect; 7] {
 }
 
 fn header(frame: &mut Frame<'_>, area: Rect, picture: &Picture, trouble: Option<&str>) {
-    let title =
-        Line::from(format!(" ROUTING PERFORMANCE DASHBOARD   window {}   updated {} UTC", hours_text(picture.window_hours), moment(now())))
-            .bold();
+    let title = Line::from(format!(
+        " ROUTING PERFORMANCE DASHBOARD   window {}   updated {} UTC",
+        hours_text(picture.head.window_hours),
+        moment(now())
+    ))
+    .bold();
     let second = match (trouble, picture.window.ends_with_log) {
         (Some(trouble), _) => Line::from(format!(" {trouble}")).red(),
         (None, true) => {
             Line::from(format!(" no event is recent: the window ends with the last one, {} UTC", moment(picture.window.to))).yellow()
         }
-        (None, false) => Line::from(format!(" {}", picture.origin)).dim(),
+        (None, false) => Line::from(format!(" {}", picture.head.origin)).dim(),
     };
     frame.render_widget(Paragraph::new(vec![title, second]), area);
 }
