@@ -47,7 +47,7 @@ impl Stage for Decide {
         let retraining = replay.retraining.as_ref().map(|found| Retraining::judge(found.interval_days, found.decays, &params.0));
         let evidence = evidence(&replay, &evaluation, retraining, models.policy.paths.len());
         let decision = routewright_ope::decide(&evidence, &params.0);
-        let digests: Vec<&str> = ingest.files.iter().map(|file| file.sha256.as_str()).collect();
+        let digests: Vec<&str> = ingest.files.iter().map(|file| file.blake3.as_str()).collect();
         let provenance = Provenance {
             data_digest: sha256_hex(digests.join("\n").as_bytes()),
             rows: replay.decisions,

@@ -1,7 +1,7 @@
 //! `ingest`: reads the logs into the canonical tables; nothing is dropped in silence.
 
 use routewright_engine::{Context, Stage, StageError};
-use routewright_table::{Decisions, IngestError, IngestPlaces, IngestReport, IngestSettings};
+use routewright_table::{Decisions, IngestError, IngestPlaces, IngestReport, IngestSettings, ingest_more};
 use serde::{Deserialize, Serialize};
 
 use crate::artifacts::{DecisionTable, Layers, Quarantine, RowAccount};
@@ -62,11 +62,21 @@ impl Stage for Ingest {
             ..IngestSettings::default()
         };
         let progress = |done, total| context.advance("bytes read", done, total);
-        let report = routewright_table::ingest(context.sources(), &settings, &places, &progress).map_err(blame)?;
+        let earlier = earlier(context);
+        let report = ingest_more(context.sources(), &settings, &places, earlier.as_ref(), &progress).map_err(blame)?;
         context.note(&account(&report));
         let decisions = Decisions::open(&places.decisions)?;
         Ok((DecisionTable(decisions), Layers(places.layers), Quarantine(places.quarantine), RowAccount(report)))
     }
+}
+
+/// The tables of the last ingest, where it can be gone on from.
+fn earlier(context: &Context<'_>) -> Option<IngestPlaces> {
+    Some(IngestPlaces {
+        decisions: context.earlier::<DecisionTable>()?,
+        layers: context.earlier::<Layers>()?,
+        quarantine: context.earlier::<Quarantine>()?,
+    })
 }
 
 /// Who is to blame for a failed ingest.
@@ -92,6 +102,13 @@ fn account(report: &IngestReport) -> String {
     if totals.n_quarantined() > 0 {
         let reasons: Vec<String> = totals.quarantined.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
         text.push_str(&format!(" ({})", reasons.join(", ")));
+    }
+    let (n_known, n_days) = (report.files.len() as u64 - report.files_read, report.days.len() as u64);
+    if n_known > 0 {
+        text.push_str(&format!("; {n_known} files were known, {} of {n_days} days written", report.days_written));
+    }
+    if report.files_gone > 0 {
+        text.push_str(&format!("; {} files that were read before are gone or rewritten, and their rows with them", report.files_gone));
     }
     if report.n_layers > 0 {
         text.push_str(&format!("; {} layers", report.n_layers));

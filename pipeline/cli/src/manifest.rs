@@ -48,7 +48,8 @@ struct Manifest<'a> {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Input {
     path: String,
-    sha256: String,
+    #[serde(alias = "sha256")]
+    blake3: String,
     bytes: u64,
     /// Decisions that it gave.
     rows: u64,
@@ -91,7 +92,7 @@ impl Recorded {
 
 /// A list of files as a map from path to digest.
 fn digests<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
-    Ok(Vec::<Input>::deserialize(deserializer)?.into_iter().map(|input| (input.path, input.sha256)).collect())
+    Ok(Vec::<Input>::deserialize(deserializer)?.into_iter().map(|input| (input.path, input.blake3)).collect())
 }
 
 /// Records a run; `latest` names it, and `latest-good` too where it succeeded.
@@ -122,7 +123,7 @@ pub(crate) fn record(project: &Project, report: &RunReport, started: SystemTime,
         settings: project.config.settings(),
         stages: report,
         inputs: files
-            .map(|file| Input { path: file.path.clone(), sha256: file.sha256.clone(), bytes: file.bytes, rows: file.counts.kept })
+            .map(|file| Input { path: file.path.clone(), blake3: file.blake3.clone(), bytes: file.bytes, rows: file.counts.kept })
             .collect(),
         outputs: outputs(folder, report),
         rows: ingest.as_ref().map(|account| serde_json::to_value(&account.totals)).transpose()?,

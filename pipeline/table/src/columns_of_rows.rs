@@ -170,8 +170,6 @@ pub(crate) struct RowColumns {
     layers: Vec<Filling>,
     n_rows: usize,
     n_layers: usize,
-    /// Rows whose outcome is pending.
-    pub(crate) n_pending: u64,
     /// Every path that ran or that the rules chose.
     pub(crate) paths: BTreeSet<String>,
     /// Every path that a layer would have taken.
@@ -200,7 +198,6 @@ impl RowColumns {
             layers: LAYER_COLUMNS.iter().map(|column| Filling::of(&column.access)).collect(),
             n_rows: 0,
             n_layers: 0,
-            n_pending: 0,
             paths: BTreeSet::new(),
             layer_paths: BTreeSet::new(),
         }
@@ -237,8 +234,6 @@ impl RowColumns {
                 }
             }
         }
-        // The first column of the outcome is the success.
-        self.n_pending += u64::from(input.0.first() == Some(&0));
         for (filling, column) in self.decisions.iter_mut().zip(DECISION_COLUMNS) {
             if column.known == Known::Outcome {
                 filling.take(timestamp, &mut input);

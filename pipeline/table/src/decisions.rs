@@ -80,7 +80,7 @@ impl Decisions {
         &self.extras
     }
 
-    /// SHA-256 digests of the log files that the rows came from.
+    /// Fingerprints of the log files that the rows came from.
     pub fn sources(&self) -> &BTreeSet<String> {
         &self.sources
     }

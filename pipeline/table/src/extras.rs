@@ -36,23 +36,39 @@ pub fn known_at_decision(key: &str) -> bool {
 }
 
 /// What is known of a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct KeyEntry {
     /// The dotted key.
     pub(crate) name: Box<str>,
     known_at_decision: bool,
-    /// Rows per kind.
+    /// Rows per kind, in the order of [`KINDS`].
     pub(crate) kinds: [u64; 4],
     /// Values that have no column.
     pub(crate) ignored: u64,
 }
 
 /// Every key of some rows by its digest, which stands for it in rows.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(from = "Vec<KeyEntry>", into = "Vec<KeyEntry>")]
 pub(crate) struct Keys {
     entries: HashMap<u64, KeyEntry, BuildHasherDefault<Unhashed>>,
     /// Two keys with one digest.
     clash: Option<(Box<str>, Box<str>)>,
+}
+
+impl From<Vec<KeyEntry>> for Keys {
+    fn from(entries: Vec<KeyEntry>) -> Self {
+        let entries = entries.into_iter().map(|entry| (xxh3_64(entry.name.as_bytes()), entry)).collect();
+        Self { entries, clash: None }
+    }
+}
+
+impl From<Keys> for Vec<KeyEntry> {
+    fn from(keys: Keys) -> Self {
+        let mut entries: Self = keys.entries.into_values().collect();
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        entries
+    }
 }
 
 impl Keys {

@@ -1,27 +1,28 @@
 //! Log files in, canonical tables out: reads, judges, keeps or quarantines every record, and accounts for each.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
-use routewright_domain::Timestamp;
 
+use crate::decisions::day_name;
 use crate::draft::{Draft, Extras};
-use crate::duplicates::{Candidate, Duplicates, Verdict, candidate};
 use crate::error::{IngestError, TableError};
 use crate::extras::{ExtraKind, KINDS, Keys, kinds_seen};
 use crate::formats::{FORMATS, Format, format_named, sniff};
 use crate::json::Json;
-use crate::quarantine::Quarantine;
+use crate::judgement::{Judgement, Remembered};
+use crate::ledger::{Entry, Ledger};
+use crate::quarantine::{Earlier, Refused, Rejected, write_quarantine};
 use crate::reason::{Reason, Rejection};
 use crate::records::{Batch, Record, RecordLimits, RecordReader};
-use crate::report::{Counts, FileReport, IngestReport};
+use crate::report::{FileReport, IngestReport};
 use crate::rows::encode;
-use crate::source::{find, open};
+use crate::source::{OpenFile, find, open, open_at, read_pieces};
 use crate::spill::Spill;
-use crate::write::{Kept, Writing};
+use crate::state::{FileState, Standing, State, StatePlaces, standings};
+use crate::write::{Kept, Writing, link_day};
 
 /// How to ingest.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,7 +47,7 @@ impl Default for IngestSettings {
             format: None,
             max_rejected: 0.05,
             limits: RecordLimits::default(),
-            memory_bytes: 192 << 20,
+            memory_bytes: 384 << 20,
             max_extras: 4096,
             product_version: env!("CARGO_PKG_VERSION").to_owned(),
         }
@@ -68,7 +69,7 @@ pub struct IngestPlaces {
 ///
 /// Every record becomes a decision, a duplicate or a line of the quarantine, and the report accounts for each. The tables depend on the
 /// files' content and order only, not on the number of threads. `progress` is told bytes done and bytes in all, of the files on disk.
-/// Memory: the batches being read, [`IngestSettings::memory_bytes`] of rows, and 40 bytes per distinct id.
+/// Memory: the batches being read, [`IngestSettings::memory_bytes`] of rows, and 64 MiB of the ledger of ids.
 ///
 /// # Errors
 /// [`IngestError::TooManyRejected`] carries the report; the quarantine is complete then and the tables are not written.
@@ -77,6 +78,24 @@ pub fn ingest(
     sources: &[PathBuf],
     settings: &IngestSettings,
     places: &IngestPlaces,
+    progress: &dyn Fn(u64, u64),
+) -> Result<IngestReport, IngestError> {
+    ingest_more(sources, settings, places, None, progress)
+}
+
+/// As [`ingest()`], but goes on from the tables of an earlier ingest with the same settings: reads only what is new, and writes only the days
+/// it touches; links the others. What comes out is what [`ingest()`] would write of the same files.
+///
+/// Files are known by their content. One that has grown is read from its last complete record on. One that is gone or was rewritten takes
+/// its rows along. Where the earlier tables cannot be gone on from, everything is read.
+///
+/// # Errors
+/// Those of [`ingest()`].
+pub fn ingest_more(
+    sources: &[PathBuf],
+    settings: &IngestSettings,
+    places: &IngestPlaces,
+    earlier: Option<&IngestPlaces>,
     progress: &dyn Fn(u64, u64),
 ) -> Result<IngestReport, IngestError> {
     let forced = match &settings.format {
@@ -92,16 +111,27 @@ pub fn ingest(
     for folder in [&places.decisions, &places.quarantine] {
         fs::create_dir_all(folder).map_err(|error| TableError::write(folder, error))?;
     }
+    let words = words_of(settings);
+    let earlier = earlier.and_then(|places| Some((places, StatePlaces::of(&places.decisions).read(&words)?)));
+    let standings = match &earlier {
+        Some((_, state)) => standings(&inputs.files, state)?,
+        None => vec![Standing::New; inputs.files.len()],
+    };
     let total_bytes = inputs.files.iter().map(|file| fs::metadata(file).map_or(0, |metadata| metadata.len())).sum();
-    let mut ingest = Ingest::new(settings, places);
-    for file in &inputs.files {
-        ingest.read_file(file, forced, &|done| progress(done.min(total_bytes), total_bytes))?;
+    let mut ingest = Ingest::new(settings, places, inputs.files, forced, earlier);
+    for (position, standing) in standings.into_iter().enumerate() {
+        ingest.take_file(position, standing, &|done| progress(done.min(total_bytes), total_bytes))?;
     }
-    ingest.quarantine.finish()?;
     let skipped = inputs.skipped.iter().map(|file| file.display().to_string()).collect();
-    let report = ingest.finish(skipped)?;
+    let report = ingest.finish(skipped, &words)?;
     progress(total_bytes, total_bytes);
     Ok(report)
+}
+
+/// Everything in the settings that rows depend on, as text.
+fn words_of(settings: &IngestSettings) -> String {
+    let IngestSettings { max_rejected: _, memory_bytes: _, .. } = settings;
+    format!("{:?}", IngestSettings { max_rejected: 0.0, memory_bytes: 0, ..settings.clone() })
 }
 
 fn unknown_format(name: &str) -> IngestError {
@@ -118,10 +148,9 @@ const PIECE: usize = 256;
 /// A record that can become a decision, encoded.
 struct ParsedRow {
     /// Its bytes in [`Piece::rows`].
-    range: Range<usize>,
-    timestamp: Timestamp,
-    candidate: Candidate,
-    completed: bool,
+    range: std::ops::Range<usize>,
+    /// Its digests; its place in the file is the record's.
+    entry: Entry,
 }
 
 /// What one task made of its records.
@@ -136,38 +165,104 @@ struct Piece {
 struct Ingest<'s> {
     settings: &'s IngestSettings,
     places: &'s IngestPlaces,
-    quarantine: Quarantine,
-    duplicates: Duplicates,
+    paths: Vec<PathBuf>,
+    forced: Option<&'static Format>,
+    earlier: Option<(&'s IngestPlaces, State)>,
+    /// The position now of every earlier file, and the offset from which on it is read again.
+    moved: Vec<Option<(u32, u64)>>,
+    rejected: Rejected,
+    ledger: Ledger,
     spill: Spill,
     kept: Kept,
-    files: Vec<FileReport>,
-    keys: Keys,
+    files: Vec<FileState>,
+    n_read: usize,
     bytes_done: u64,
 }
 
 impl<'s> Ingest<'s> {
-    fn new(settings: &'s IngestSettings, places: &'s IngestPlaces) -> Self {
+    fn new(
+        settings: &'s IngestSettings,
+        places: &'s IngestPlaces,
+        paths: Vec<PathBuf>,
+        forced: Option<&'static Format>,
+        earlier: Option<(&'s IngestPlaces, State)>,
+    ) -> Self {
         Self {
             settings,
             places,
-            quarantine: Quarantine::new(&places.quarantine),
-            duplicates: Duplicates::default(),
+            paths,
+            forced,
+            moved: vec![None; earlier.as_ref().map_or(0, |(_, state)| state.files.len())],
+            earlier,
+            rejected: Rejected::new(),
+            ledger: Ledger::default(),
             spill: Spill::new(settings.memory_bytes),
             kept: Kept::default(),
             files: Vec::new(),
-            keys: Keys::default(),
+            n_read: 0,
             bytes_done: 0,
         }
     }
 
-    /// Reads one file to its end. The next batch is read while one is parsed.
-    fn read_file(&mut self, path: &Path, forced: Option<&'static Format>, progress: &dyn Fn(u64)) -> Result<(), IngestError> {
-        let file = open(path)?;
-        let watch = file.watch();
-        let mut reader = RecordReader::new(file.text, self.settings.limits);
-        self.files.push(FileReport { path: path.display().to_string(), ..FileReport::default() });
-        self.kept.begin_file();
-        let mut format = forced;
+    /// Takes over what is known of a file, and reads the rest of it.
+    fn take_file(&mut self, position: usize, standing: Standing, progress: &dyn Fn(u64)) -> Result<(), IngestError> {
+        let path = self.paths[position].clone();
+        let known = |at: usize| self.earlier.as_ref().and_then(|(_, state)| state.files.get(at)).cloned().unwrap_or_default();
+        let name = path.display().to_string();
+        match standing {
+            Standing::Same(at) => {
+                let mut known = known(at);
+                self.moved[at] = Some((position as u32, u64::MAX));
+                if known.path != name || known.stamp.is_none() {
+                    known.stamp = open(&path)?.stamp;
+                    known.path = name;
+                }
+                self.bytes_done += known.n_bytes;
+                self.files.push(known);
+                progress(self.bytes_done);
+                Ok(())
+            }
+            Standing::Grown(at, hasher) => {
+                let known = known(at);
+                let (offset, _) = known.resume;
+                self.moved[at] = Some((position as u32, offset));
+                let file = open_at(&path, offset, *hasher, known.n_bytes)?;
+                let fingerprint = if offset == 0 { String::new() } else { known.fingerprint };
+                self.files.push(FileState {
+                    path: name,
+                    format: known.format,
+                    resume: known.resume,
+                    head: known.head,
+                    fingerprint,
+                    ..FileState::default()
+                });
+                self.read_file(&path, file, progress)
+            }
+            Standing::New => {
+                self.files.push(FileState { path: name, resume: (0, 1), ..FileState::default() });
+                let file = open(&path)?;
+                self.read_file(&path, file, progress)
+            }
+        }
+    }
+
+    /// The state of the file that is being read.
+    fn file(&mut self) -> &mut FileState {
+        let last = self.files.len() - 1;
+        &mut self.files[last]
+    }
+
+    /// Reads the last file from where it is to be read to its end. The next batch is read while one is parsed.
+    fn read_file(&mut self, path: &Path, file: OpenFile, progress: &dyn Fn(u64)) -> Result<(), IngestError> {
+        self.n_read += 1;
+        let (watch, stamp, is_compressed) = (file.watch(), file.stamp, file.is_compressed);
+        let resume = self.file().resume;
+        let mut reader = RecordReader::resume(file.text, self.settings.limits, resume);
+        self.kept.begin_file(self.files.len() - 1);
+        let mut format = self.forced.or_else(|| self.file().format.as_deref().and_then(format_named));
+        // A format that was found in many records does not change when more are appended.
+        let mut is_settled = format.is_some();
+        let mut is_broken = false;
         let mut next = reader.next_batch();
         loop {
             let batch = match next {
@@ -178,97 +273,115 @@ impl<'s> Ingest<'s> {
                     watch.finish(path)?;
                     let (line, offset) = reader.position();
                     let record = Record { range: 0..0, line, offset, fault: None };
-                    self.reject(&record, &Rejection::new(Reason::DecompressionError, error.to_string()), &[], format)?;
-                    self.count(|counts| counts.read += 1);
+                    self.reject(&record, &Rejection::new(Reason::DecompressionError, error.to_string()), &[], format, Part::Head)?;
+                    is_broken = true;
                     break;
                 }
             };
             if format.is_none() {
-                format = sniff_batch(&batch);
+                let n_sniffed;
+                (format, n_sniffed) = sniff_batch(&batch);
+                is_settled = format.is_some() && n_sniffed == SNIFFED;
+            }
+            if self.file().fingerprint.is_empty()
+                && let Some(first) = batch.records.first()
+            {
+                self.file().fingerprint = blake3::hash(&batch.bytes[first.range.clone()]).to_hex().to_string();
             }
             let (pieces, following) = rayon::join(|| parse_batch(&batch, format), || reader.next_batch());
             next = following;
-            self.merge(&batch, pieces, format)?;
+            let is_last = next.as_ref().is_ok_and(|batch| batch.records.is_empty());
+            self.file().resume = reader_position(&reader);
+            self.merge(&batch, pieces, format, is_last)?;
             progress(self.bytes_done + watch.n_bytes());
         }
         let digest = watch.finish(path)?;
         self.bytes_done += digest.n_bytes;
-        if let Some(report) = self.files.last_mut() {
-            report.format = format.map(|format| format.name.to_owned());
-            report.bytes = digest.n_bytes;
-            report.sha256 = digest.sha256;
-        }
+        let file = self.file();
+        file.format = format.map(|format| format.name.to_owned());
+        (file.n_bytes, file.digest, file.stamp) = (digest.n_bytes, digest.blake3, stamp);
+        file.can_grow = is_settled && !is_compressed && !is_broken;
         Ok(())
     }
 
-    /// Judges the records of a batch in the order of the file.
-    fn merge(&mut self, batch: &Batch, pieces: Vec<Piece>, format: Option<&Format>) -> Result<(), IngestError> {
+    /// Takes the records of a batch in the order of the file. The last record of a file may still change when the file grows: where it has
+    /// no line break after it, or is no record.
+    fn merge(&mut self, batch: &Batch, pieces: Vec<Piece>, format: Option<&Format>, is_last: bool) -> Result<(), IngestError> {
+        let open_end = batch.records.last().filter(|record| {
+            let is_open = !batch.bytes[record.range.end..].contains(&b'\n') || record.fault.is_some();
+            is_last && is_open
+        });
         let mut records = batch.records.iter();
         for piece in pieces {
-            self.keys.merge(piece.keys)?;
             let folder = &self.places.decisions;
             self.spill.begin_piece(piece.rows, folder).map_err(|error| TableError::write(folder, error))?;
+            let mut part = Part::Head;
             for (outcome, record) in piece.outcomes.into_iter().zip(&mut records) {
-                self.count(|counts| counts.read += 1);
+                if open_end.is_some_and(|last| last.offset == record.offset) {
+                    part = Part::Tail;
+                    self.file().resume = (record.offset, record.line);
+                }
                 match outcome {
-                    Ok(row) => self.keep(&row, record, batch, format)?,
-                    Err(rejection) => self.reject(record, &rejection, &batch.bytes[record.range.clone()], format)?,
+                    Ok(row) => self.take_row(&row, record, part)?,
+                    Err(rejection) => self.reject(record, &rejection, &batch.bytes[record.range.clone()], format, part)?,
                 }
             }
+            // The last record of a batch is a piece of its own.
+            self.tally(part).keys.merge(piece.keys)?;
         }
         Ok(())
     }
 
-    /// Keeps a row unless another with its id is better.
-    fn keep(&mut self, row: &ParsedRow, record: &Record, batch: &Batch, format: Option<&Format>) -> Result<(), IngestError> {
-        let sequence = self.kept.n_sequences();
-        match self.duplicates.judge(row.candidate, sequence) {
-            Verdict::Duplicate => {
-                self.count(|counts| counts.duplicate += 1);
-                return Ok(());
-            }
-            Verdict::Conflict => {
-                let rejection =
-                    Rejection::new(Reason::ConflictingDuplicate, "another record with this id was read before, with other content");
-                return self.reject(record, &rejection, &batch.bytes[record.range.clone()], format);
-            }
-            Verdict::Replaces { sequence, was_pending } => {
-                let file = self.kept.drop_row(sequence);
-                if let Some(report) = self.files.get_mut(file) {
-                    report.counts.kept -= 1;
-                    report.counts.pending -= u64::from(was_pending);
-                    report.counts.duplicate += 1;
-                }
-            }
-            Verdict::New => {}
-        }
-        self.kept.add_row();
-        self.count(|counts| {
-            counts.kept += 1;
-            counts.pending += u64::from(!row.completed);
-        });
-        self.spill.push(row.timestamp, sequence, row.range.clone());
-        Ok(())
+    fn take_row(&mut self, row: &ParsedRow, record: &Record, part: Part) -> Result<(), IngestError> {
+        self.tally(part).read += 1;
+        let sequence = self.kept.add_row();
+        let entry = Entry {
+            offset: record.offset,
+            sequence: Some(sequence),
+            length: u32::try_from(record.range.len()).unwrap_or(u32::MAX),
+            line: u32::try_from(record.line).unwrap_or(u32::MAX),
+            file: (self.files.len() - 1) as u32,
+            ..row.entry
+        };
+        self.spill.push(routewright_domain::Timestamp(entry.timestamp), sequence, row.range.clone());
+        let folder = &self.places.decisions;
+        self.ledger.push(entry, folder).map_err(|error| TableError::write(folder, error).into())
     }
 
-    fn reject(&mut self, record: &Record, rejection: &Rejection, raw: &[u8], format: Option<&Format>) -> Result<(), IngestError> {
-        self.count(|counts| *counts.quarantined.entry(rejection.reason.code().to_owned()).or_default() += 1);
-        let file = self.files.last().map_or("", |report| report.path.as_str());
-        let name = format.map_or("unknown", |format| format.name);
-        self.quarantine.put(name, file, record.line, record.offset, rejection, raw)?;
-        Ok(())
+    fn reject(
+        &mut self,
+        record: &Record,
+        rejection: &Rejection,
+        raw: &[u8],
+        format: Option<&Format>,
+        part: Part,
+    ) -> Result<(), IngestError> {
+        let tally = self.tally(part);
+        tally.read += 1;
+        *tally.rejected.entry(rejection.reason.code().to_owned()).or_default() += 1;
+        let file = (self.files.len() - 1) as u32;
+        let refused = Refused { file, format: format_name(format), line: record.line, offset: record.offset, rejection, raw };
+        Ok(self.rejected.put(&refused, &self.places.quarantine)?)
     }
 
-    fn count(&mut self, count: impl FnOnce(&mut Counts)) {
-        if let Some(report) = self.files.last_mut() {
-            count(&mut report.counts);
+    fn tally(&mut self, part: Part) -> &mut crate::state::Tally {
+        let file = self.file();
+        match part {
+            Part::Head => &mut file.head,
+            Part::Tail => &mut file.tail,
         }
     }
 
     /// Judges the whole, and writes the tables.
-    fn finish(mut self, skipped: Vec<String>) -> Result<IngestReport, IngestError> {
-        let mut report = IngestReport { files: self.files, skipped, ..IngestReport::default() };
-        report.files.iter().for_each(|file| report.totals.add(&file.counts));
+    fn finish(mut self, skipped: Vec<String>, words: &str) -> Result<IngestReport, IngestError> {
+        let state = StatePlaces::of(&self.places.decisions);
+        state.create()?;
+        let remembered =
+            self.earlier.as_ref().map(|(places, _)| Remembered { places: StatePlaces::of(&places.decisions), moved: &self.moved });
+        let mut judgement = Judgement::of(&mut self.ledger, remembered.as_ref(), self.files.len(), &mut self.kept, &state.ledger)
+            .map_err(|error| TableError::write(&state.ledger, error))?;
+        let mut report = report_of(&self.files, &judgement, skipped, self.n_read);
+        report.files_gone = self.moved.iter().filter(|moved| moved.is_none()).count() as u64;
         let totals = &report.totals;
         if totals.read == 0 {
             return Err(IngestError::NoRecords { n_files: report.files.len() });
@@ -276,9 +389,25 @@ impl<'s> Ingest<'s> {
         if let Some(file) = report.files.iter().find(|file| !file.counts.adds_up()) {
             return Err(IngestError::RowsDoNotAddUp { detail: format!("`{}`: {:?}", file.path, file.counts) });
         }
-        let left_out = report_keys(&self.keys, self.settings.max_extras, &mut report);
+        let conflicts = self.conflicts(&judgement)?;
+        let names: Vec<&str> = report.files.iter().map(|file| file.path.as_str()).collect();
+        let earlier_rejected = remembered.as_ref().map(|remembered| Earlier { rejected: &remembered.places.rejected, files: &self.moved });
+        let rejected = std::mem::replace(&mut self.rejected, Rejected::new());
+        write_quarantine(&self.places.quarantine, &names, earlier_rejected.as_ref(), rejected, conflicts, &state.rejected)?;
+        let mut keys = Keys::default();
+        for file in &self.files {
+            keys.merge(file.head.keys.clone())?;
+            keys.merge(file.tail.keys.clone())?;
+        }
+        let left_out = report_keys(&keys, self.settings.max_extras, &mut report);
+        let left_out_names: Vec<String> =
+            keys.by_name().into_iter().filter(|(_, (digest, _))| left_out.contains(digest)).map(|(name, _)| name.to_owned()).collect();
+        if self.earlier.as_ref().is_some_and(|(_, earlier)| earlier.left_out != left_out_names) {
+            judgement.touch_all();
+        }
         let totals = &report.totals;
         if totals.n_quarantined() as f64 > self.settings.max_rejected * totals.read as f64 {
+            state.remove()?;
             return Err(IngestError::TooManyRejected {
                 quarantined: totals.n_quarantined(),
                 read: totals.read,
@@ -287,33 +416,148 @@ impl<'s> Ingest<'s> {
                 report: Box::new(report),
             });
         }
+        self.write_days(&judgement, &keys, &left_out, &state, &mut report)?;
+        state.write(words, left_out_names, self.files)?;
+        Ok(report)
+    }
+
+    /// Reads the records that contradict others again, for the quarantine.
+    fn conflicts(&self, judgement: &Judgement) -> Result<Rejected, IngestError> {
+        let mut conflicts = Rejected::new();
+        let rejection = Rejection::new(Reason::ConflictingDuplicate, "another record with this id was read before, with other content");
+        for rows in judgement.conflicts.chunk_by(|a, b| a.file == b.file) {
+            let file = rows[0].file as usize;
+            let format = format_name(self.files[file].format.as_deref().and_then(format_named));
+            let pieces: Vec<(u64, usize)> = rows.iter().map(|row| (row.offset, row.length as usize)).collect();
+            read_pieces(&self.paths[file], &pieces, |position, raw| {
+                let row = &rows[position];
+                let refused =
+                    Refused { file: row.file, format, line: u64::from(row.line), offset: row.offset, rejection: &rejection, raw: &raw };
+                Ok(conflicts.put(&refused, &self.places.quarantine)?)
+            })?;
+        }
+        Ok(conflicts)
+    }
+
+    /// Writes the days that were touched, and links the others.
+    fn write_days(
+        &mut self,
+        judgement: &Judgement,
+        keys: &Keys,
+        left_out: &HashSet<u64>,
+        state: &StatePlaces,
+        report: &mut IngestReport,
+    ) -> Result<(), IngestError> {
+        let wanted = judgement.rows_to_read_again(&state.ledger).map_err(|error| TableError::read(&state.ledger, error))?;
+        for rows in wanted.chunk_by(|a, b| a.file == b.file) {
+            self.read_again(rows)?;
+        }
         self.spill.finish();
-        let digests: Vec<&str> = report.files.iter().map(|file| file.sha256.as_str()).collect();
+        let fingerprints: Vec<&str> = self.files.iter().map(|file| file.fingerprint.as_str()).collect();
         let writing = Writing {
             spill: &self.spill,
             kept: &self.kept,
-            keys: &self.keys,
-            left_out: &left_out,
-            digests: &digests,
+            keys,
+            left_out,
+            digests: &fingerprints,
             places: self.places,
             product_version: &self.settings.product_version,
         };
-        let written = writing.write()?;
-        if (written.n_rows(), written.n_pending) != (totals.kept, totals.pending) {
-            let detail = format!(
-                "{} decisions ({} pending) were kept, {} ({}) written",
-                totals.kept,
-                totals.pending,
-                written.n_rows(),
-                written.n_pending
-            );
-            return Err(IngestError::RowsDoNotAddUp { detail });
+        let mut written = writing.write(&judgement.touched)?;
+        for (day, n_rows) in &judgement.days {
+            if let (false, Some((earlier, _))) = (judgement.touched.contains(day), &self.earlier) {
+                written.n_layers += link_day(*day, earlier, self.places)?;
+                written.days.insert(day_name(*day), *n_rows);
+            }
         }
-        (report.first, report.last) = (written.first, written.last);
+        let expected: BTreeMap<String, u64> = judgement.days.iter().map(|(day, n_rows)| (day_name(*day), *n_rows)).collect();
+        if written.days != expected {
+            return Err(IngestError::RowsDoNotAddUp { detail: format!("{expected:?} were kept, {:?} written", written.days) });
+        }
+        (report.first, report.last) = (judgement.first, judgement.last);
         report.n_layers = written.n_layers;
         report.days = written.days;
-        Ok(report)
+        report.days_written = judgement.touched.iter().filter(|day| judgement.days.contains_key(*day)).count() as u64;
+        Ok(())
     }
+
+    /// Reads rows of one file again that stand in days that are written again.
+    fn read_again(&mut self, rows: &[Entry]) -> Result<(), IngestError> {
+        let Some(first) = rows.first() else { return Ok(()) };
+        let file = first.file as usize;
+        let path = self.paths[file].clone();
+        let format = self.files[file].format.as_deref().and_then(format_named);
+        let changed = || IngestError::RowsDoNotAddUp { detail: format!("`{}` changed while it was read", path.display()) };
+        self.kept.begin_file(file);
+        for rows in rows.chunks(PIECE * 16) {
+            let mut batch = Batch::default();
+            let pieces: Vec<(u64, usize)> = rows.iter().map(|row| (row.offset, row.length as usize)).collect();
+            read_pieces(&path, &pieces, |position, raw| {
+                let start = batch.bytes.len();
+                batch.bytes.extend_from_slice(&raw);
+                let (line, offset) = (u64::from(rows[position].line), rows[position].offset);
+                batch.records.push(Record { range: start..batch.bytes.len(), line, offset, fault: None });
+                Ok(())
+            })?;
+            let mut expected = rows.iter();
+            for piece in parse_batch(&batch, format) {
+                let folder = &self.places.decisions;
+                self.spill.begin_piece(piece.rows, folder).map_err(|error| TableError::write(folder, error))?;
+                for (outcome, row) in piece.outcomes.into_iter().zip(&mut expected) {
+                    let parsed = outcome.map_err(|_| changed())?;
+                    let digests = |entry: &Entry| (entry.id, entry.decision, entry.outcome, entry.timestamp);
+                    if digests(&parsed.entry) != digests(row) {
+                        return Err(changed());
+                    }
+                    self.spill.push(routewright_domain::Timestamp(row.timestamp), self.kept.add_row(), parsed.range);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The part of a file that a record belongs to.
+#[derive(Clone, Copy)]
+enum Part {
+    /// It stays as it is when the file grows.
+    Head,
+    /// It may change then.
+    Tail,
+}
+
+fn format_name(format: Option<&Format>) -> &'static str {
+    format.map_or("unknown", |format| format.name)
+}
+
+/// Offset and line of the first byte after the records so far.
+fn reader_position<R: std::io::Read>(reader: &RecordReader<R>) -> (u64, u64) {
+    let (line, offset) = reader.position();
+    (offset, line)
+}
+
+/// The counts of every file, and of all.
+fn report_of(files: &[FileState], judgement: &Judgement, skipped: Vec<String>, n_read: usize) -> IngestReport {
+    let mut report = IngestReport { skipped, files_read: n_read as u64, ..IngestReport::default() };
+    for (file, rows) in files.iter().zip(&judgement.files) {
+        let mut counts = rows.clone();
+        for tally in [&file.head, &file.tail] {
+            counts.read += tally.read;
+            for (reason, count) in &tally.rejected {
+                *counts.quarantined.entry(reason.clone()).or_default() += count;
+            }
+        }
+        report.totals.add(&counts);
+        report.files.push(FileReport {
+            path: file.path.clone(),
+            format: file.format.clone(),
+            bytes: file.n_bytes,
+            blake3: file.digest.clone(),
+            fingerprint: file.fingerprint.clone(),
+            counts,
+        });
+    }
+    report
 }
 
 /// Reports the further scalars: their kinds, what rows disagree about, what has no column. Gives the digests of keys past the limit.
@@ -343,8 +587,8 @@ fn report_keys(keys: &Keys, max_extras: usize, report: &mut IngestReport) -> Has
     left_out
 }
 
-/// The format that the first records of a batch show.
-fn sniff_batch(batch: &Batch) -> Option<&'static Format> {
+/// The format that the first records of a batch show, and how many were looked at.
+fn sniff_batch(batch: &Batch) -> (Option<&'static Format>, usize) {
     let texts = batch
         .records
         .iter()
@@ -352,12 +596,14 @@ fn sniff_batch(batch: &Batch) -> Option<&'static Format> {
         .filter_map(|record| std::str::from_utf8(&batch.bytes[record.range.clone()]).ok());
     let records: Vec<Json<'_>> =
         texts.filter_map(|text| Json::parse(text).ok()).filter(|json| matches!(json, Json::Object(_))).take(SNIFFED).collect();
-    sniff(&records)
+    (sniff(&records), records.len())
 }
 
-/// Parses a batch with all threads; the pieces are in the order of the records.
+/// Parses a batch with all threads; the pieces are in the order of the records, the last record is one of its own.
 fn parse_batch(batch: &Batch, format: Option<&'static Format>) -> Vec<Piece> {
-    batch.records.par_chunks(PIECE).map(|records| parse_piece(records, &batch.bytes, format)).collect()
+    let (last, records) = batch.records.split_last().map_or((&[][..], &[][..]), |(last, records)| (std::slice::from_ref(last), records));
+    let parse = |records: &[Record]| parse_piece(records, &batch.bytes, format);
+    records.par_chunks(PIECE).chain(last.par_chunks(1)).map(parse).collect()
 }
 
 fn parse_piece(records: &[Record], bytes: &[u8], format: Option<&'static Format>) -> Piece {
@@ -398,9 +644,7 @@ fn append(draft: &mut Draft<'_>, rows: &mut Vec<u8>) -> ParsedRow {
     draft.extras.settle();
     let start = rows.len();
     let shape = encode(draft, rows);
-    let completed = draft.success.is_some();
-    let candidate = candidate(&rows[start..], shape, draft.timestamp.0, completed);
-    ParsedRow { range: start..rows.len(), timestamp: draft.timestamp, candidate, completed }
+    ParsedRow { range: start..rows.len(), entry: Entry::of(&rows[start..], shape, draft) }
 }
 
 /// A fault that the reader saw; bytes that explain it better come first.

@@ -34,6 +34,8 @@ mod features;
 mod formats;
 mod ingest;
 mod json;
+mod judgement;
+mod ledger;
 mod parquet_file;
 mod plain;
 mod quarantine;
@@ -45,6 +47,7 @@ mod scan;
 mod schema;
 mod source;
 mod spill;
+mod state;
 mod summary;
 mod tail;
 mod unhashed;
@@ -52,6 +55,10 @@ mod write;
 
 #[cfg(test)]
 mod corpus;
+#[cfg(test)]
+mod frozen;
+#[cfg(test)]
+mod increments;
 
 pub use cascade::read_cascade;
 pub use decisions::{Decisions, read_layers};
@@ -59,7 +66,7 @@ pub use error::{IngestError, TableError};
 pub use extras::{ExtraKind, known_at_decision};
 pub use features::{FeatureColumn, FeatureTable, FeatureTableError, HeldOutRows, Outcomes, TrainingRows, Window};
 pub use formats::{FORMATS, Format, format_named};
-pub use ingest::{IngestPlaces, IngestSettings, ingest};
+pub use ingest::{IngestPlaces, IngestSettings, ingest, ingest_more};
 pub use parquet_file::SCHEMA_VERSION;
 pub use plain::{PlainColumn, PlainField, PlainTable, plain_fields, write_csv};
 pub use reason::{REASONS, Reason, ReasonEntry, Rejection};

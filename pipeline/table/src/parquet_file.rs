@@ -22,14 +22,17 @@ use crate::columns::{Access, Column, DECISION_COLUMNS, Known};
 use crate::error::TableError;
 use crate::extras::{ExtraKind, as_text};
 
-/// Version of the tables; rises with any change that an old reader would misread.
-pub const SCHEMA_VERSION: u32 = 1;
+/// Version of the tables; rises with any change that an old reader would misread. Frozen samples: `tests/golden/store`.
+///
+/// 1: digests of whole files as sources, the columns of all days in every day, layers in one file. 2: fingerprints of files as sources, the
+/// columns of a day only, layers by day.
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// Key of the schema version in a file's footer.
 pub(crate) const VERSION_KEY: &str = "routewright.schema_version";
 /// Key of the program's version.
 pub(crate) const PRODUCT_KEY: &str = "routewright.product_version";
-/// Key of the SHA-256 digests of the files that rows came from, a JSON list.
+/// Key of the fingerprints of the files that rows came from, a JSON list.
 pub(crate) const SOURCES_KEY: &str = "routewright.sources";
 /// Key of the paths that occur, a JSON list.
 pub(crate) const PATHS_KEY: &str = "routewright.paths";

@@ -76,6 +76,11 @@ impl<R: Read> RecordReader<R> {
         Self::with_batches(source, limits, BATCH_BYTES)
     }
 
+    /// Reads from a record on that begins at an offset, on a line.
+    pub(crate) fn resume(source: R, limits: RecordLimits, (offset, line): (u64, u64)) -> Self {
+        Self { offset, line, ..Self::new(source, limits) }
+    }
+
     /// Reads in batches of about a number of bytes.
     pub(crate) fn with_batches(source: R, limits: RecordLimits, batch_bytes: usize) -> Self {
         let limits = RecordLimits { max_depth: limits.max_depth.min(120), max_record_bytes: limits.max_record_bytes.max(2) };

@@ -60,8 +60,10 @@ pub struct FileReport {
     pub format: Option<String>,
     /// Bytes on disk.
     pub bytes: u64,
-    /// SHA-256 of these bytes, in hexadecimal digits.
-    pub sha256: String,
+    /// BLAKE3 of these bytes, in hexadecimal digits (`b3sum`).
+    pub blake3: String,
+    /// The same of its first record, which stays while the file grows or gets another name; the days' footers name it.
+    pub fingerprint: String,
     /// Its rows.
     pub counts: Counts,
 }
@@ -71,6 +73,15 @@ pub struct FileReport {
 pub struct IngestReport {
     /// The files in the order of reading.
     pub files: Vec<FileReport>,
+    /// How many of these anything was read of; the others were known.
+    #[serde(skip)]
+    pub files_read: u64,
+    /// How many files of the ingest before are gone or say something else now; their rows went with them.
+    #[serde(skip)]
+    pub files_gone: u64,
+    /// How many days were written; the others are those of the ingest before.
+    #[serde(skip)]
+    pub days_written: u64,
     /// Files of folders that are no logs by their names and were not read.
     pub skipped: Vec<String>,
     /// All rows.

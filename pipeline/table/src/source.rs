@@ -1,14 +1,12 @@
 //! The files of an ingest: found in a fixed order, decompressed, counted and digested while they are read.
 
-use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sha2::{Digest, Sha256};
-
 use crate::error::IngestError;
+use crate::state::Stamp;
 
 /// The files that sources name.
 #[derive(Debug, Default)]
@@ -62,20 +60,30 @@ fn find_in_folder(folder: &Path, inputs: &mut Inputs) -> Result<(), IngestError>
 fn is_log(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let stem = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(&name);
-    LOG_NAMES.iter().any(|ending| stem.ends_with(ending))
+    // What rotation appends: `.1`, `-20260105`.
+    let rotated = stem.trim_end_matches(|letter: char| letter.is_ascii_digit());
+    let unrotated = if rotated.len() < stem.len() { rotated.strip_suffix(['.', '-']).unwrap_or(stem) } else { stem };
+    LOG_NAMES.iter().any(|ending| unrotated.ends_with(ending))
 }
 
 /// A file that is being read: its text, and what was read of it so far.
 pub(crate) struct OpenFile {
     /// The text, decompressed.
     pub(crate) text: Box<dyn Read + Send>,
+    /// Whether the text is not what stands on disk.
+    pub(crate) is_compressed: bool,
+    /// The file before anything was read of it.
+    pub(crate) stamp: Option<Stamp>,
     meter: Arc<Mutex<Meter>>,
 }
 
 /// What was read of a file on disk.
 struct Meter {
     file: File,
-    digest: Sha256,
+    hasher: blake3::Hasher,
+    /// Bytes before this one are in the digest already.
+    hashed: u64,
+    /// Where the file is read.
     n_bytes: u64,
     failure: Option<io::Error>,
 }
@@ -84,7 +92,8 @@ impl Meter {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.file.read(buffer) {
             Ok(n_read) => {
-                self.digest.update(&buffer[..n_read]);
+                let known = usize::try_from(self.hashed.saturating_sub(self.n_bytes)).unwrap_or(usize::MAX).min(n_read);
+                self.hasher.update(&buffer[known..n_read]);
                 self.n_bytes += n_read as u64;
                 Ok(n_read)
             }
@@ -112,26 +121,72 @@ const READ_BYTES: usize = 256 << 10;
 
 /// Opens a file; its first bytes, not its name, say how it is compressed.
 pub(crate) fn open(path: &Path) -> Result<OpenFile, IngestError> {
-    let file = File::open(path).map_err(|error| IngestError::read(path, error))?;
-    let meter = Arc::new(Mutex::new(Meter { file, digest: Sha256::new(), n_bytes: 0, failure: None }));
+    let failed = |error| IngestError::read(path, error);
+    let file = File::open(path).map_err(failed)?;
+    let stamp = Stamp::of(&file);
+    let meter = Meter { file, hasher: blake3::Hasher::new(), hashed: 0, n_bytes: 0, failure: None };
+    let meter = Arc::new(Mutex::new(meter));
     let mut raw = BufReader::with_capacity(READ_BYTES, Metered(Arc::clone(&meter)));
-    let begin = raw.fill_buf().map_err(|error| IngestError::read(path, error))?;
+    let begin = raw.fill_buf().map_err(failed)?;
+    let mut is_compressed = true;
     let text: Box<dyn Read + Send> = if begin.starts_with(&[0x1f, 0x8b]) {
         Box::new(flate2::bufread::MultiGzDecoder::new(raw))
     } else if begin.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-        Box::new(zstd::stream::read::Decoder::with_buffer(raw).map_err(|error| IngestError::read(path, error))?)
+        Box::new(zstd::stream::read::Decoder::with_buffer(raw).map_err(failed)?)
     } else {
+        is_compressed = false;
         Box::new(raw)
     };
-    Ok(OpenFile { text, meter })
+    Ok(OpenFile { text, is_compressed, stamp, meter })
+}
+
+/// Opens a plain file at an offset. `hasher`: of its first `hashed` bytes.
+pub(crate) fn open_at(path: &Path, offset: u64, hasher: blake3::Hasher, hashed: u64) -> Result<OpenFile, IngestError> {
+    let failed = |error| IngestError::read(path, error);
+    let mut file = File::open(path).map_err(failed)?;
+    let stamp = Stamp::of(&file);
+    file.seek(SeekFrom::Start(offset)).map_err(failed)?;
+    let meter = Arc::new(Mutex::new(Meter { file, hasher, hashed, n_bytes: offset, failure: None }));
+    let text = Box::new(BufReader::with_capacity(READ_BYTES, Metered(Arc::clone(&meter))));
+    Ok(OpenFile { text, is_compressed: false, stamp, meter })
+}
+
+/// Reads pieces of a file's text, in the order of their offsets.
+pub(crate) fn read_pieces(
+    path: &Path,
+    pieces: &[(u64, usize)],
+    mut take: impl FnMut(usize, Vec<u8>) -> Result<(), IngestError>,
+) -> Result<(), IngestError> {
+    let failed = |error| IngestError::read(path, error);
+    let opened = open(path)?;
+    let mut text = opened.text;
+    let mut file = if opened.is_compressed { None } else { Some(BufReader::new(File::open(path).map_err(failed)?)) };
+    let mut at = 0;
+    for (position, (offset, length)) in pieces.iter().enumerate() {
+        let gap = offset.saturating_sub(at);
+        let mut bytes = vec![0; *length];
+        match &mut file {
+            Some(file) => {
+                file.seek_relative(gap as i64).map_err(failed)?;
+                file.read_exact(&mut bytes).map_err(failed)?;
+            }
+            None => {
+                io::copy(&mut text.by_ref().take(gap), &mut io::sink()).map_err(failed)?;
+                text.read_exact(&mut bytes).map_err(failed)?;
+            }
+        }
+        at = offset + *length as u64;
+        take(position, bytes)?;
+    }
+    Ok(())
 }
 
 /// What is known of a file after it was read.
 pub(crate) struct FileDigest {
     /// Bytes on disk.
     pub(crate) n_bytes: u64,
-    /// SHA-256 of them, in hexadecimal digits.
-    pub(crate) sha256: String,
+    /// BLAKE3 of them, in hexadecimal digits.
+    pub(crate) blake3: String,
 }
 
 /// Watches a file that is being read.
@@ -165,18 +220,8 @@ impl Watch {
                 Err(error) => return Err(IngestError::read(path, error)),
             }
         }
-        let digest = std::mem::take(&mut meter.digest).finalize();
-        Ok(FileDigest { n_bytes: meter.n_bytes, sha256: hexadecimal(&digest) })
+        Ok(FileDigest { n_bytes: meter.n_bytes, blake3: meter.hasher.finalize().to_hex().to_string() })
     }
-}
-
-/// Bytes as hexadecimal digits.
-pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut digits, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(digits, "{byte:02x}");
-        digits
-    })
 }
 
 #[cfg(test)]
@@ -186,15 +231,17 @@ mod tests {
     #[test]
     fn a_folder_gives_its_logs_in_the_order_of_their_names() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["b.jsonl", "a.jsonl.gz", ".hidden.jsonl", "notes.md", "sub/c.NDJSON.zst"] {
+        for name in
+            ["b.jsonl", "b.jsonl.1", "b.jsonl-20260105.gz", "b.json1", "a.jsonl.gz", ".hidden.jsonl", "notes.md", "sub/c.NDJSON.zst"]
+        {
             let path = folder.path().join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "").unwrap();
         }
         let inputs = find(&[folder.path().to_owned(), folder.path().join("b.jsonl")]).unwrap();
         let names: Vec<_> = inputs.files.iter().map(|file| file.strip_prefix(folder.path()).unwrap().to_str().unwrap()).collect();
-        assert_eq!(names, ["a.jsonl.gz", "b.jsonl", "sub/c.NDJSON.zst"]);
-        assert_eq!(inputs.skipped, [folder.path().join("notes.md")]);
+        assert_eq!(names, ["a.jsonl.gz", "b.jsonl", "b.jsonl-20260105.gz", "b.jsonl.1", "sub/c.NDJSON.zst"]);
+        assert_eq!(inputs.skipped, [folder.path().join("b.json1"), folder.path().join("notes.md")]);
     }
 
     #[test]
@@ -211,6 +258,6 @@ mod tests {
         let file = open(&path).unwrap();
         let digest = file.watch().finish(&path).unwrap();
         assert_eq!(digest.n_bytes, 3);
-        assert_eq!(digest.sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(digest.blake3, "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85");
     }
 }

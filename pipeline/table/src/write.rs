@@ -13,7 +13,7 @@ use crate::decisions::day_name;
 use crate::error::TableError;
 use crate::extras::Keys;
 use crate::ingest::IngestPlaces;
-use crate::parquet_file::{PATHS_KEY, TableWriter, extra_fields, fields, provenance};
+use crate::parquet_file::{PATHS_KEY, TableReader, TableWriter, extra_fields, fields, provenance};
 use crate::spill::Spill;
 
 /// Which of the rows that were read are kept, and of which file each is.
@@ -22,39 +22,35 @@ pub(crate) struct Kept {
     n_sequences: u64,
     /// One bit per row: dropped, because another took its place.
     dropped: Vec<u64>,
-    /// First row of every file.
-    files: Vec<u64>,
+    /// First row of every file that was read, and the file's position.
+    files: Vec<(u64, usize)>,
 }
 
 impl Kept {
-    /// Begins the rows of the next file.
-    pub(crate) fn begin_file(&mut self) {
-        self.files.push(self.n_sequences);
+    /// Begins the rows of a file.
+    pub(crate) fn begin_file(&mut self, position: usize) {
+        self.files.push((self.n_sequences, position));
     }
 
-    /// Number of rows so far, which is the next row's place in the order of reading.
-    pub(crate) fn n_sequences(&self) -> u64 {
-        self.n_sequences
-    }
-
-    /// Counts a row.
-    pub(crate) fn add_row(&mut self) {
+    /// Counts a row, and gives its place in the order of reading.
+    pub(crate) fn add_row(&mut self) -> u64 {
         if self.n_sequences.is_multiple_of(64) {
             self.dropped.push(0);
         }
         self.n_sequences += 1;
+        self.n_sequences - 1
     }
 
-    /// Drops a row, and gives the position of its file.
-    pub(crate) fn drop_row(&mut self, sequence: u64) -> usize {
+    /// Drops a row.
+    pub(crate) fn drop_row(&mut self, sequence: u64) {
         if let Some(word) = self.dropped.get_mut((sequence / 64) as usize) {
             *word |= 1 << (sequence % 64);
         }
-        self.file_of(sequence)
     }
 
     fn file_of(&self, sequence: u64) -> usize {
-        self.files.partition_point(|first| *first <= sequence).saturating_sub(1)
+        let at = self.files.partition_point(|(first, _)| *first <= sequence).saturating_sub(1);
+        self.files.get(at).map_or(0, |(_, position)| *position)
     }
 
     fn is_dropped(&self, sequence: u64) -> bool {
@@ -65,17 +61,9 @@ impl Kept {
 /// What was written.
 #[derive(Debug, Default)]
 pub(crate) struct Written {
+    /// Rows per day.
     pub(crate) days: BTreeMap<String, u64>,
-    pub(crate) n_pending: u64,
     pub(crate) n_layers: u64,
-    pub(crate) first: Option<Timestamp>,
-    pub(crate) last: Option<Timestamp>,
-}
-
-impl Written {
-    pub(crate) fn n_rows(&self) -> u64 {
-        self.days.values().sum()
-    }
 }
 
 /// Rows that are turned into columns at once.
@@ -91,7 +79,7 @@ pub(crate) struct Writing<'w> {
     pub(crate) keys: &'w Keys,
     /// Digests of the keys that get no column.
     pub(crate) left_out: &'w HashSet<u64>,
-    /// Digests of the files, in the order of reading.
+    /// Fingerprints of the files, in the order of reading.
     pub(crate) digests: &'w [&'w str],
     /// Where the tables go.
     pub(crate) places: &'w IngestPlaces,
@@ -100,18 +88,18 @@ pub(crate) struct Writing<'w> {
 }
 
 impl Writing<'_> {
-    /// Writes all days.
-    pub(crate) fn write(&self) -> Result<Written, TableError> {
+    /// Writes some days.
+    pub(crate) fn write(&self, wanted: &BTreeSet<i64>) -> Result<Written, TableError> {
         fs::create_dir_all(&self.places.layers).map_err(|error| TableError::write(&self.places.layers, error))?;
-        let per_day: Vec<Result<Written, TableError>> = self.spill.days().par_iter().map(|&day| self.write_day(day)).collect();
+        let per_day: Vec<Result<Written, TableError>> = {
+            let days: Vec<i64> = self.spill.days().into_iter().filter(|day| wanted.contains(day)).collect();
+            days.par_iter().map(|&day| self.write_day(day)).collect()
+        };
         let mut all = Written::default();
         for day in per_day {
             let day = day?;
             all.days.extend(day.days);
-            all.n_pending += day.n_pending;
             all.n_layers += day.n_layers;
-            all.first = all.first.or(day.first);
-            all.last = day.last.or(all.last);
         }
         Ok(all)
     }
@@ -133,10 +121,8 @@ impl Writing<'_> {
         let mut kinds = KindsByKey::new();
         let mut written = Written::default();
         let (mut n_rows, mut sources) = (0, BTreeSet::new());
-        self.each_row(day, |timestamp, sequence, row| {
+        self.each_row(day, |_, sequence, row| {
             note_extras(row, &mut kinds);
-            written.first = written.first.or(Some(timestamp));
-            written.last = Some(timestamp);
             n_rows += 1;
             sources.insert(self.kept.file_of(sequence));
             Ok(())
@@ -179,7 +165,6 @@ impl Writing<'_> {
         if let Some(layers) = layers {
             layers.finish(&with_paths(&columns.layer_paths))?;
         }
-        written.n_pending = columns.n_pending;
         written.days.insert(name, n_rows);
         Ok(written)
     }
@@ -200,7 +185,7 @@ impl Writing<'_> {
     fn file(&self, table: &Path, day: &str) -> Result<PathBuf, TableError> {
         let folder = table.join(format!("day={day}"));
         fs::create_dir_all(&folder).map_err(|error| TableError::write(&folder, error))?;
-        Ok(folder.join("part-0.parquet"))
+        Ok(folder.join(PART))
     }
 }
 
@@ -209,3 +194,27 @@ fn digests_of<'d>(files: &BTreeSet<usize>, digests: &[&'d str]) -> Vec<&'d str> 
     let distinct: BTreeSet<&str> = files.iter().filter_map(|file| digests.get(*file).copied()).collect();
     distinct.into_iter().collect()
 }
+
+/// Takes a day over from an earlier ingest, by hard links where the file system has them; how many layers it has.
+pub(crate) fn link_day(day: i64, from: &IngestPlaces, to: &IngestPlaces) -> Result<u64, TableError> {
+    let name = format!("day={}", day_name(day));
+    let mut n_layers = 0;
+    for (from, to, is_layers) in [(&from.decisions, &to.decisions, false), (&from.layers, &to.layers, true)] {
+        let (from, to) = (from.join(&name).join(PART), to.join(&name));
+        if is_layers && !from.exists() {
+            continue;
+        }
+        fs::create_dir_all(&to).map_err(|error| TableError::write(&to, error))?;
+        let place = to.join(PART);
+        if fs::hard_link(&from, &place).is_err() {
+            fs::copy(&from, &place).map_err(|error| TableError::write(&place, error))?;
+        }
+        if is_layers {
+            n_layers = TableReader::open(&place)?.n_rows();
+        }
+    }
+    Ok(n_layers)
+}
+
+/// The one file of a day: a day is written as a whole, so that there are never small files to put together.
+const PART: &str = "part-0.parquet";

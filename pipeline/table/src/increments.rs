@@ -1,0 +1,281 @@
+//! Tests of ingests that go on from an earlier one: whatever happened to the files in between, the bytes are those of one full ingest.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+
+use crate::formats::samples;
+use crate::*;
+
+fn places(folder: &Path) -> IngestPlaces {
+    IngestPlaces { decisions: folder.join("decisions"), layers: folder.join("layers"), quarantine: folder.join("quarantine") }
+}
+
+/// Every file of a folder that is not hidden, with its bytes.
+fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut all = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for path in fs::read_dir(next).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.file_name().unwrap().to_str().unwrap().starts_with('.') {
+                continue;
+            }
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                all.insert(path.strip_prefix(folder).unwrap().to_owned(), fs::read(&path).unwrap());
+            }
+        }
+    }
+    all
+}
+
+/// A project whose logs change.
+struct Project {
+    folder: tempfile::TempDir,
+    n_runs: usize,
+}
+
+impl Project {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("raw")).unwrap();
+        Self { folder, n_runs: 0 }
+    }
+
+    fn raw(&self, name: &str) -> PathBuf {
+        self.folder.path().join("raw").join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.raw(name), text).unwrap();
+    }
+
+    fn append(&self, name: &str, text: &str) {
+        let before = fs::read(self.raw(name)).unwrap_or_default();
+        fs::write(self.raw(name), [before.as_slice(), text.as_bytes()].concat()).unwrap();
+    }
+
+    fn ingest_into(&self, name: &str, earlier: Option<&IngestPlaces>) -> IngestReport {
+        let settings = IngestSettings { max_rejected: 1.0, ..IngestSettings::default() };
+        let out = places(&self.folder.path().join(name));
+        ingest_more(&[self.folder.path().join("raw")], &settings, &out, earlier, &|_, _| {}).unwrap()
+    }
+
+    /// Goes on from the last run, and compares with one full ingest.
+    fn go_on(&mut self) -> IngestReport {
+        let earlier = places(&self.folder.path().join(format!("run-{}", self.n_runs)));
+        self.n_runs += 1;
+        let name = format!("run-{}", self.n_runs);
+        let report = self.ingest_into(&name, Some(&earlier).filter(|_| self.n_runs > 1));
+        let full = self.ingest_into("full", None);
+        let counted = IngestReport { files_read: full.files_read, files_gone: 0, days_written: full.days_written, ..report.clone() };
+        assert_eq!(counted, full);
+        let (ours, theirs) = (contents(&self.folder.path().join(&name)), contents(&self.folder.path().join("full")));
+        assert_eq!(ours.keys().collect::<Vec<_>>(), theirs.keys().collect::<Vec<_>>());
+        for (path, bytes) in &ours {
+            assert!(*bytes == theirs[path], "`{}` differs", path.display());
+        }
+        fs::remove_dir_all(self.folder.path().join("full")).unwrap();
+        report
+    }
+}
+
+/// A decision of a day; its outcome is pending where there is no latency.
+fn record(id: usize, day: usize, path: &str, latency: Option<usize>) -> String {
+    let outcome = latency.map_or(String::new(), |latency| format!(r#","execution_outcome":{{"success":true,"latency_ms":{latency}}}"#));
+    format!(
+        r#"{{"trace_id":"t{id}","timestamp":"2026-01-{day:02}T10:00:{:02}Z","query":"q {id}","routing_decision":{{"execution_path":"{path}"}}{outcome}}}"#,
+        id % 60
+    ) + "\n"
+}
+
+/// Records enough that the format of a file does not change any more.
+fn many(first: usize, day: usize) -> String {
+    (first..first + 80).map(|id| record(id, day, "A", Some(5))).collect()
+}
+
+#[test]
+fn a_new_day_reads_one_file_and_writes_one_day() {
+    let mut project = Project::new();
+    (1..=5).for_each(|day| project.write(&format!("{day}.jsonl"), &many(day * 100, day)));
+    assert_eq!((project.go_on().files_read, project.n_runs), (5, 1));
+    project.write("6.jsonl", &many(600, 6));
+    let report = project.go_on();
+    assert_eq!((report.files_read, report.days_written, report.days.len(), report.totals.kept), (1, 1, 6, 480));
+    let report = project.go_on();
+    assert_eq!((report.files_read, report.days_written), (0, 0));
+}
+
+#[cfg(unix)]
+#[test]
+fn days_that_were_not_touched_are_the_same_files() {
+    use std::os::unix::fs::MetadataExt;
+    let mut project = Project::new();
+    (1..=2).for_each(|day| project.write(&format!("{day}.jsonl"), &many(day * 100, day)));
+    project.go_on();
+    project.write("3.jsonl", &(record(100, 1, "A", Some(5)) + &record(999, 2, "A", None)));
+    project.go_on();
+    let inode = |run: usize, day: usize| {
+        fs::metadata(project.folder.path().join(format!("run-{run}/decisions/day=2026-01-{day:02}/part-0.parquet"))).unwrap().ino()
+    };
+    assert_eq!(inode(1, 1), inode(2, 1));
+    assert_ne!(inode(1, 2), inode(2, 2));
+}
+
+#[test]
+fn a_late_outcome_reaches_the_day_of_its_decision() {
+    let mut project = Project::new();
+    project.write("1.jsonl", &(many(0, 1) + &record(90, 1, "A", None)));
+    project.write("2.jsonl", &many(100, 2));
+    assert_eq!(project.go_on().totals.pending, 1);
+    project.append("2.jsonl", &record(90, 1, "A", Some(700)));
+    let report = project.go_on();
+    assert_eq!((report.totals.pending, report.totals.duplicate, report.files_read, report.days_written), (0, 1, 1, 1));
+    assert_eq!((report.files[0].counts.duplicate, report.files[1].counts.kept), (1, 81));
+}
+
+#[test]
+fn an_unfinished_last_line_waits_for_its_rest() {
+    let mut project = Project::new();
+    let (whole, late) = (many(0, 1), record(90, 1, "A", Some(1)));
+    project.write("1.jsonl", &format!("{whole}{}", &late[..40]));
+    assert_eq!(project.go_on().totals.quarantined.get("truncated_line"), Some(&1));
+    project.append("1.jsonl", &late[40..]);
+    let report = project.go_on();
+    assert_eq!((report.totals.kept, report.totals.n_quarantined()), (81, 0));
+}
+
+#[test]
+fn a_rotated_log_is_known_by_its_content() {
+    let mut project = Project::new();
+    project.write("log.jsonl", &many(0, 1));
+    project.go_on();
+    fs::rename(project.raw("log.jsonl"), project.raw("log.jsonl.1")).unwrap();
+    project.write("log.jsonl", &many(100, 2));
+    let report = project.go_on();
+    assert_eq!((report.files_read, report.days_written, report.totals.kept), (1, 1, 160));
+}
+
+#[test]
+fn a_rewritten_or_truncated_log_gives_only_what_it_says_now() {
+    let mut project = Project::new();
+    project.write("1.jsonl", &(many(0, 1) + &many(100, 2)));
+    project.write("2.jsonl", &record(5, 1, "A", Some(5)));
+    project.go_on();
+    project.write("1.jsonl", &many(100, 2));
+    let report = project.go_on();
+    assert_eq!((report.files_read, report.files_gone, report.totals.kept, report.totals.duplicate), (1, 1, 81, 0));
+    fs::remove_file(project.raw("2.jsonl")).unwrap();
+    assert_eq!((project.go_on().totals.kept, project.go_on().files_read), (80, 0));
+}
+
+#[test]
+fn a_change_that_keeps_size_and_time_is_noticed() {
+    let mut project = Project::new();
+    project.write("1.jsonl", &many(0, 1));
+    project.go_on();
+    let modified = fs::metadata(project.raw("1.jsonl")).unwrap().modified().unwrap();
+    project.write("1.jsonl", &many(0, 1).replace("\"latency_ms\":5", "\"latency_ms\":6"));
+    fs::File::options().write(true).open(project.raw("1.jsonl")).unwrap().set_modified(modified).unwrap();
+    assert_eq!(project.go_on().files_read, 1);
+}
+
+#[test]
+fn a_torn_state_makes_the_next_ingest_read_everything() {
+    for name in ["files.json", "ledger", "rejected"] {
+        let mut project = Project::new();
+        project.write("1.jsonl", &(many(0, 1) + "bad\n"));
+        project.go_on();
+        let place = project.folder.path().join("run-1/decisions/.ingest").join(name);
+        let bytes = fs::read(&place).unwrap();
+        fs::write(&place, &bytes[..bytes.len() / 2]).unwrap();
+        assert_eq!(project.go_on().files_read, 1, "{name}");
+    }
+}
+
+#[test]
+fn other_settings_make_the_next_ingest_read_everything() {
+    let mut project = Project::new();
+    project.write("1.jsonl", &many(0, 1));
+    project.go_on();
+    let earlier = places(&project.folder.path().join("run-1"));
+    let settings = IngestSettings { max_extras: 1, ..IngestSettings::default() };
+    let out = places(&project.folder.path().join("other"));
+    let report = ingest_more(&[project.raw("1.jsonl")], &settings, &out, Some(&earlier), &|_, _| {}).unwrap();
+    assert_eq!(report.files_read, 1);
+}
+
+/// Something that happens to the logs.
+#[derive(Clone, Debug)]
+enum Change {
+    /// Records go to the end of a file; of the last one only a part, where it is torn.
+    Append { file: usize, lines: Vec<usize>, torn: bool },
+    /// A file gets another name.
+    Rename { from: usize, to: usize },
+    /// A file is gone.
+    Remove { file: usize },
+    /// A file says something else.
+    Rewrite { file: usize, lines: Vec<usize> },
+    /// The tables are brought up to date.
+    Ingest,
+}
+
+fn changes() -> impl Strategy<Value = Vec<Change>> {
+    let lines = || proptest::collection::vec(0..200_usize, 0..12);
+    let change = prop_oneof![
+        4 => (0..4_usize, lines(), any::<bool>()).prop_map(|(file, lines, torn)| Change::Append { file, lines, torn }),
+        1 => (0..4_usize, 0..4_usize).prop_map(|(from, to)| Change::Rename { from, to }),
+        1 => (0..4_usize).prop_map(|file| Change::Remove { file }),
+        1 => (0..4_usize, lines()).prop_map(|(file, lines)| Change::Rewrite { file, lines }),
+        3 => Just(Change::Ingest),
+    ];
+    proptest::collection::vec(change, 1..12)
+}
+
+/// A line of a log by its number: decisions, late outcomes, conflicts, new keys, other formats, bad lines.
+fn line(number: usize) -> String {
+    let (id, day) = (number % 40, 1 + number % 3);
+    match number / 40 {
+        0 => record(id, day, "A", None),
+        1 | 2 => record(id, 1 + id % 3, "A", Some(number)),
+        3 => record(id, day, "B", Some(5)).replace("\"query\"", &format!("\"context\":{{\"key{}\":{}}},\"query\"", id % 4, id)),
+        _ if id % 5 == 0 => samples::CORTEX.replace('\n', " ").replace("0000007f", &format!("{id:08}")) + "\n",
+        _ if id % 5 == 1 => "{\"torn\": \n".to_owned(),
+        _ if id % 5 == 2 => "\n  \n".to_owned(),
+        _ if id % 5 == 3 => record(id, day, "A", Some(1)).trim_end().to_owned() + " ",
+        _ => record(id, day, "A", Some(1)).replace(",\"query\"", ",\n \"query\""),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #[test]
+    fn any_history_of_files_gives_the_bytes_of_one_full_ingest(changes in changes(), long in any::<bool>()) {
+        let mut project = Project::new();
+        let name = |file: usize| format!("log-{file}.jsonl");
+        // A file whose format is settled can be gone on from; the others are short.
+        project.write("always.jsonl", &if long { many(500, 2) } else { record(500, 2, "A", None) });
+        project.write(&name(0), &if long { many(1000, 1) } else { String::new() });
+        for change in changes {
+            let text = |lines: &[usize]| lines.iter().map(|number| line(*number)).collect::<String>();
+            match change {
+                Change::Append { file, lines, torn } => {
+                    let text = text(&lines);
+                    let end = text.floor_char_boundary(if torn { text.len() * 2 / 3 } else { text.len() });
+                    project.append(&name(file), &text[..end]);
+                }
+                Change::Rename { from, to } if project.raw(&name(from)).exists() => {
+                    fs::rename(project.raw(&name(from)), project.raw(&name(to))).unwrap();
+                }
+                Change::Remove { file } => drop(fs::remove_file(project.raw(&name(file)))),
+                Change::Rewrite { file, lines } => project.write(&name(file), &text(&lines)),
+                Change::Ingest => drop(project.go_on()),
+                Change::Rename { .. } => {}
+            }
+        }
+        project.go_on();
+    }
+}

@@ -1,0 +1,144 @@
+//! Judges all rows by id: what is kept, what every file and day has of it, and which days have to be written.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Write};
+use std::path::Path;
+
+use routewright_domain::Timestamp;
+
+use crate::duplicates::judge;
+use crate::ledger::{Entry, Ledger, Verdict, read_entry, write_entry};
+use crate::reason::Reason;
+use crate::report::Counts;
+use crate::state::StatePlaces;
+use crate::write::Kept;
+
+/// What an earlier ingest left, and what became of its files.
+pub(crate) struct Remembered<'r> {
+    /// Where it stands.
+    pub(crate) places: StatePlaces,
+    /// The position now of every earlier file, and the offset from which on it was read again; none for files that are gone.
+    pub(crate) moved: &'r [Option<(u32, u64)>],
+}
+
+/// What became of all rows.
+#[derive(Debug, Default)]
+pub(crate) struct Judgement {
+    /// Rows of every file, rejected ones only where they contradict others; `read` is not filled.
+    pub(crate) files: Vec<Counts>,
+    /// Kept rows per day.
+    pub(crate) days: BTreeMap<i64, u64>,
+    /// Of these, rows that an earlier ingest kept.
+    earlier_days: BTreeMap<i64, u64>,
+    /// Days whose rows are not those of the earlier ingest.
+    pub(crate) touched: BTreeSet<i64>,
+    /// Rows that contradict others, in the order of reading.
+    pub(crate) conflicts: Vec<Entry>,
+    /// Earliest and latest kept row.
+    pub(crate) first: Option<Timestamp>,
+    pub(crate) last: Option<Timestamp>,
+}
+
+impl Judgement {
+    /// Judges the rows of a ledger together with those of an earlier ingest. Rows that are not kept are dropped in `kept`; all rows go to the
+    /// file `all`, for the next ingest.
+    pub(crate) fn of(
+        ledger: &mut Ledger,
+        earlier: Option<&Remembered<'_>>,
+        n_files: usize,
+        kept: &mut Kept,
+        all: &Path,
+    ) -> io::Result<Self> {
+        let mut judgement = Self { files: vec![Counts::default(); n_files], ..Self::default() };
+        let mut out = BufWriter::with_capacity(1 << 20, File::create(all)?);
+        let mut merged = ledger.merged(earlier.map(|earlier| earlier.places.ledger.as_path()))?;
+        let (mut rows, mut before) = (Vec::new(), Vec::new());
+        while merged.next_id(&mut rows)? {
+            rows.retain_mut(|row| row.sequence.is_some() || judgement.is_still_there(row, earlier));
+            rows.sort_unstable_by_key(|row| (row.file, row.offset));
+            before.clear();
+            before.extend(rows.iter().map(|row| row.verdict));
+            judge(&mut rows);
+            for (row, before) in rows.iter().zip(&before) {
+                judgement.count(row, *before, kept);
+                write_entry(row, &mut out)?;
+            }
+        }
+        out.flush()?;
+        judgement.conflicts.sort_unstable_by_key(|row| (row.file, row.offset));
+        Ok(judgement)
+    }
+
+    /// Whether a row of an earlier ingest still stands in its file as it did; brings it to its file's position now.
+    fn is_still_there(&mut self, row: &mut Entry, earlier: Option<&Remembered<'_>>) -> bool {
+        let moved = earlier.and_then(|earlier| earlier.moved.get(row.file as usize).copied().flatten());
+        match moved {
+            Some((file, from)) if row.offset < from => {
+                row.file = file;
+                true
+            }
+            _ => {
+                if row.verdict == Verdict::Kept {
+                    self.touched.insert(row.day());
+                }
+                false
+            }
+        }
+    }
+
+    /// Counts a judged row; `before`: what became of it earlier, where it was read earlier.
+    fn count(&mut self, row: &Entry, before: Verdict, kept: &mut Kept) {
+        let is_kept = row.verdict == Verdict::Kept;
+        match row.sequence {
+            Some(sequence) if !is_kept => kept.drop_row(sequence),
+            Some(_) => drop(self.touched.insert(row.day())),
+            None if (before == Verdict::Kept) != is_kept => drop(self.touched.insert(row.day())),
+            None => {}
+        }
+        if let Some(counts) = self.files.get_mut(row.file as usize) {
+            match row.verdict {
+                Verdict::Kept => {
+                    counts.kept += 1;
+                    counts.pending += u64::from(!row.completed);
+                }
+                Verdict::Duplicate => counts.duplicate += 1,
+                Verdict::Conflict => *counts.quarantined.entry(Reason::ConflictingDuplicate.code().to_owned()).or_default() += 1,
+            }
+        }
+        match row.verdict {
+            Verdict::Kept => {
+                *self.days.entry(row.day()).or_default() += 1;
+                if row.sequence.is_none() {
+                    *self.earlier_days.entry(row.day()).or_default() += 1;
+                }
+                let time = Timestamp(row.timestamp);
+                self.first = Some(self.first.map_or(time, |first| first.min(time)));
+                self.last = Some(self.last.map_or(time, |last| last.max(time)));
+            }
+            Verdict::Duplicate => {}
+            Verdict::Conflict => self.conflicts.push(*row),
+        }
+    }
+
+    /// Makes every day one that has to be written.
+    pub(crate) fn touch_all(&mut self) {
+        self.touched.extend(self.days.keys());
+    }
+
+    /// Rows of touched days that an earlier ingest parsed, in the order of reading. `all`: the file of all rows.
+    pub(crate) fn rows_to_read_again(&self, all: &Path) -> io::Result<Vec<Entry>> {
+        let mut wanted = Vec::new();
+        if !self.touched.iter().any(|day| self.earlier_days.contains_key(day)) {
+            return Ok(wanted);
+        }
+        let mut source = BufReader::with_capacity(256 << 10, File::open(all)?);
+        while let Some(row) = read_entry(&mut source)? {
+            if row.sequence.is_none() && row.verdict == Verdict::Kept && self.touched.contains(&row.day()) {
+                wanted.push(row);
+            }
+        }
+        wanted.sort_unstable_by_key(|row| (row.file, row.offset));
+        Ok(wanted)
+    }
+}

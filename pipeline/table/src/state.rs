@@ -1,0 +1,246 @@
+//! What an ingest leaves for the next one: which files were read how far, hidden beside the days that came of them.
+//!
+//! The state stands in the folder of decisions, so that both are put in place by one rename. It is checked before it is used: whatever is
+//! missing, torn, or of another version or other settings makes the next ingest read everything.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{IngestError, TableError};
+use crate::extras::Keys;
+
+/// Version of the state; any other is not understood.
+const VERSION: u32 = 1;
+
+/// Name of the folder among the days.
+const FOLDER: &str = ".ingest";
+
+/// Which files were read how far.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct State {
+    version: u32,
+    /// Everything that the rows depend on beside the files.
+    pub(crate) settings: String,
+    /// Keys without a column because there are too many.
+    pub(crate) left_out: Vec<String>,
+    /// Digests of the ledger and of the rejected records.
+    ledger: String,
+    rejected: String,
+    /// The files in the order of reading.
+    pub(crate) files: Vec<FileState>,
+}
+
+/// A file that was read.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct FileState {
+    /// As it was named.
+    pub(crate) path: String,
+    /// What tells that nobody wrote to it since; none where that cannot be told.
+    pub(crate) stamp: Option<Stamp>,
+    /// Bytes on disk, and their digest.
+    pub(crate) n_bytes: u64,
+    pub(crate) digest: String,
+    /// Digest of its first record, which stays while it grows or gets another name.
+    pub(crate) fingerprint: String,
+    /// Its format, where it was found.
+    pub(crate) format: Option<String>,
+    /// Whether what is appended can be read from [`Self::resume`] on; not where the format may still change or the file is compressed.
+    pub(crate) can_grow: bool,
+    /// Offset and line from which on records may change when the file grows.
+    pub(crate) resume: (u64, u64),
+    /// Records before [`Self::resume`] and after it.
+    pub(crate) head: Tally,
+    pub(crate) tail: Tally,
+}
+
+/// What was counted of some records beside the ledger.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Tally {
+    /// Records that were found.
+    pub(crate) read: u64,
+    /// Rejected records by reason, conflicts excepted.
+    pub(crate) rejected: BTreeMap<String, u64>,
+    /// Further scalars.
+    pub(crate) keys: Keys,
+}
+
+/// What tells that nobody wrote to a file: the system sets the last part with every change, and nobody else can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: i128,
+    changed: i128,
+}
+
+/// Steps of the clock that file systems stamp with, in nanoseconds: a change this soon after another may carry the same stamp.
+const TICK: i128 = 50_000_000;
+
+impl Stamp {
+    /// The stamp of an open file, if its last change is long enough ago to tell it from the next one.
+    pub(crate) fn of(file: &File) -> Option<Self> {
+        let stamp = stamp(&file.metadata().ok()?)?;
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?;
+        let is_settled = stamp.changed.max(stamp.modified) + TICK < i128::try_from(now.as_nanos()).ok()?;
+        is_settled.then_some(stamp)
+    }
+}
+
+#[cfg(unix)]
+fn stamp(metadata: &fs::Metadata) -> Option<Stamp> {
+    use std::os::unix::fs::MetadataExt;
+    let nanos = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
+    Some(Stamp {
+        device: metadata.dev(),
+        inode: metadata.ino(),
+        size: metadata.size(),
+        modified: nanos(metadata.mtime(), metadata.mtime_nsec()),
+        changed: nanos(metadata.ctime(), metadata.ctime_nsec()),
+    })
+}
+
+/// Other systems do not tell when a file's status changed.
+#[cfg(not(unix))]
+fn stamp(_metadata: &fs::Metadata) -> Option<Stamp> {
+    None
+}
+
+/// Places of a state in a folder of decisions.
+pub(crate) struct StatePlaces {
+    folder: PathBuf,
+    /// Every row: entries by id.
+    pub(crate) ledger: PathBuf,
+    /// Every rejected record, conflicts excepted.
+    pub(crate) rejected: PathBuf,
+}
+
+impl StatePlaces {
+    /// The places in a folder of decisions.
+    pub(crate) fn of(decisions: &Path) -> Self {
+        let folder = decisions.join(FOLDER);
+        Self { ledger: folder.join("ledger"), rejected: folder.join("rejected"), folder }
+    }
+
+    /// Makes the folder.
+    pub(crate) fn create(&self) -> Result<(), TableError> {
+        fs::create_dir_all(&self.folder).map_err(|error| TableError::write(&self.folder, error))
+    }
+
+    /// Removes what stands there.
+    pub(crate) fn remove(&self) -> Result<(), TableError> {
+        fs::remove_dir_all(&self.folder).map_err(|error| TableError::write(&self.folder, error))
+    }
+
+    fn files(&self) -> PathBuf {
+        self.folder.join("files.json")
+    }
+
+    /// Reads a state; nothing where there is none that can be gone on from.
+    pub(crate) fn read(&self, settings: &str) -> Option<State> {
+        let state: State = serde_json::from_slice(&fs::read(self.files()).ok()?).ok()?;
+        let is_whole = state.version == VERSION
+            && state.settings == settings
+            && digest_of(&self.ledger).ok()? == state.ledger
+            && digest_of(&self.rejected).ok()? == state.rejected;
+        is_whole.then_some(state)
+    }
+
+    /// Writes a state whose ledger and rejected records are in place.
+    pub(crate) fn write(&self, settings: &str, left_out: Vec<String>, files: Vec<FileState>) -> Result<(), TableError> {
+        let path = self.files();
+        let failed = |error: io::Error| TableError::write(&path, error);
+        let state = State {
+            version: VERSION,
+            settings: settings.to_owned(),
+            left_out,
+            ledger: digest_of(&self.ledger).map_err(failed)?,
+            rejected: digest_of(&self.rejected).map_err(failed)?,
+            files,
+        };
+        let bytes = serde_json::to_vec(&state).map_err(|error| failed(error.into()))?;
+        fs::write(&path, bytes).map_err(failed)
+    }
+}
+
+/// BLAKE3 of a file.
+fn digest_of(path: &Path) -> io::Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    hash_prefix(&mut File::open(path)?, u64::MAX, &mut hasher)?;
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
+/// Hashes up to a number of bytes of a file from where it stands; how many there were.
+pub(crate) fn hash_prefix(file: &mut File, n_bytes: u64, hasher: &mut blake3::Hasher) -> io::Result<u64> {
+    const AT_ONCE: usize = 256 << 10;
+    let mut rest = BufReader::with_capacity(AT_ONCE, file.take(n_bytes));
+    let mut n_read = 0;
+    loop {
+        let bytes = io::BufRead::fill_buf(&mut rest)?;
+        if bytes.is_empty() {
+            return Ok(n_read);
+        }
+        hasher.update(bytes);
+        let length = bytes.len();
+        n_read += length as u64;
+        io::BufRead::consume(&mut rest, length);
+    }
+}
+
+/// What a file is to what was read before.
+#[derive(Clone, Debug)]
+pub(crate) enum Standing {
+    /// Nothing of it was read.
+    New,
+    /// It is the earlier file of that position, unchanged.
+    Same(usize),
+    /// It is the earlier file of that position, with more bytes; and the digest so far.
+    Grown(usize, Box<blake3::Hasher>),
+}
+
+/// Finds out what files are to an earlier state. No two have the same earlier file.
+pub(crate) fn standings(files: &[PathBuf], earlier: &State) -> Result<Vec<Standing>, IngestError> {
+    let by_path: BTreeMap<&str, usize> = earlier.files.iter().enumerate().map(|(at, file)| (file.path.as_str(), at)).collect();
+    let mut taken = vec![false; earlier.files.len()];
+    let mut standings = vec![Standing::New; files.len()];
+    for (path, standing) in files.iter().zip(&mut standings) {
+        let Some(&at) = by_path.get(path.display().to_string().as_str()) else { continue };
+        if let Some(found) = compare(path, at, &earlier.files[at]).map_err(|error| IngestError::read(path, error))? {
+            (*standing, taken[at]) = (found, true);
+        }
+    }
+    // What is known by content only: rotated and renamed files. Only earlier files that were not found at their place can be meant.
+    for (path, standing) in files.iter().zip(&mut standings).filter(|(_, standing)| matches!(standing, Standing::New)) {
+        for (at, (known, taken)) in earlier.files.iter().zip(&mut taken).enumerate() {
+            if *taken || known.n_bytes == 0 {
+                continue;
+            }
+            if let Some(found) = compare(path, at, known).map_err(|error| IngestError::read(path, error))? {
+                (*standing, *taken) = (found, true);
+                break;
+            }
+        }
+    }
+    Ok(standings)
+}
+
+/// What a file is to an earlier one; nothing if it is another.
+fn compare(path: &Path, at: usize, earlier: &FileState) -> io::Result<Option<Standing>> {
+    let mut file = File::open(path)?;
+    let metadata = file.metadata()?;
+    if earlier.stamp.is_some() && stamp(&metadata) == earlier.stamp {
+        return Ok(Some(Standing::Same(at)));
+    }
+    let has_grown = metadata.len() > earlier.n_bytes;
+    if metadata.len() < earlier.n_bytes || (has_grown && !earlier.can_grow) {
+        return Ok(None);
+    }
+    let mut hasher = blake3::Hasher::new();
+    hash_prefix(&mut file, earlier.n_bytes, &mut hasher)?;
+    let is_same = hasher.finalize().to_hex().as_str() == earlier.digest;
+    Ok(is_same.then(|| if has_grown { Standing::Grown(at, Box::new(hasher)) } else { Standing::Same(at) }))
+}
