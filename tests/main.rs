@@ -5,6 +5,7 @@ mod architecture;
 mod cache;
 mod commands;
 mod faults;
+mod ingest;
 mod operations;
 mod project;
 mod report;

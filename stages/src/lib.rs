@@ -49,3 +49,21 @@ pub fn sources(config: &routewright_engine::Config) -> Vec<String> {
     let input = config.table(<ingest::Ingest as routewright_engine::Stage>::NAME).get("input");
     input.and_then(serde_json::Value::as_array).into_iter().flatten().filter_map(|place| place.as_str().map(str::to_owned)).collect()
 }
+
+/// Whether what `[ingest.redact]` asks for can be done: patterns that can be used, and a salt where texts are hashed.
+///
+/// # Errors
+/// What is missing, in words.
+pub fn check_redaction(config: &routewright_engine::Config) -> Result<String, String> {
+    let settings = config.table(<ingest::Ingest as routewright_engine::Stage>::NAME).get("redact").cloned().unwrap_or_default();
+    let settings: routewright_table::RedactSettings = serde_json::from_value(settings).map_err(|error| error.to_string())?;
+    ingest::redactor(&settings).map_err(|error| error.to_string())?;
+    let hashed = if settings.hash.is_empty() { "nothing is hashed".to_owned() } else { format!("hashed: {}", settings.hash.join(", ")) };
+    let kinds = [("emails", settings.emails), ("phones", settings.phones), ("keys", settings.keys)];
+    let taken: Vec<&str> = kinds.iter().filter(|(_, taken)| *taken).map(|(name, _)| *name).collect();
+    Ok(format!(
+        "taken out: {}; {} patterns; {hashed}",
+        if taken.is_empty() { "nothing".to_owned() } else { taken.join(", ") },
+        settings.patterns.len()
+    ))
+}

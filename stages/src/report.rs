@@ -1,5 +1,7 @@
 //! `report`: what people read: Markdown and one HTML page with figures, a summary for the page of a CI job, and metrics for machines.
 
+mod ab_test;
+mod data_quality;
 pub(crate) mod document;
 mod done;
 mod evidence;
@@ -21,8 +23,8 @@ use self::figures::Drawn;
 use self::probe::Probe;
 use self::sources::Sources;
 use crate::artifacts::{
-    DecisionReport, Evaluation, Exploration, Features, Figures, Metrics, Models, Page, ReplayReport, Results, RowAccount, SummaryPage,
-    TrainingReport,
+    AbTestReport, DecisionReport, Evaluation, Exploration, Features, Figures, Metrics, Models, Page, ReplayReport, Results, RowAccount,
+    SummaryPage, TrainingReport,
 };
 use crate::metrics;
 
@@ -40,14 +42,15 @@ pub(crate) struct Report;
 impl Stage for Report {
     const NAME: &'static str = "report";
     const SUMMARY: &'static str = "writes the report for people, its figures, and a summary for the CI job";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const USES_SEED: bool = true;
     type Params = ReportParams;
-    type Inputs = (DecisionReport, ReplayReport, Evaluation, TrainingReport, Exploration, RowAccount, Features, Models);
+    type Inputs = (DecisionReport, ReplayReport, Evaluation, TrainingReport, Exploration, RowAccount, Features, Models, AbTestReport);
     type Outputs = (Results, Page, SummaryPage, Metrics, Figures);
 
     fn run(_: &ReportParams, inputs: Self::Inputs, context: &Context<'_>) -> Result<Self::Outputs, StageError> {
-        let (decision, replay, evaluation, training, Exploration(exploration), RowAccount(ingest), Features(table), models) = inputs;
+        let (decision, replay, evaluation, training, Exploration(exploration), RowAccount(ingest), Features(table), models, ab_test) =
+            inputs;
         let probe = Probe::of(&table, &models.policy, &evaluation, context)?;
         let drawn = Drawn { replay: &replay, evaluation: &evaluation, exploration: &exploration, table: &table, probe: &probe };
         let figures = figures::all(&drawn)?;
@@ -59,6 +62,7 @@ impl Stage for Report {
             training: &training,
             exploration: &exploration,
             ingest: &ingest,
+            ab_test: &ab_test,
             figures: &names,
         };
         let document = contents(&sources);
@@ -78,11 +82,13 @@ fn contents(sources: &Sources<'_>) -> Document {
     let mut blocks: Vec<Block> = first_page::blocks(sources);
     blocks.extend(evidence::policies(sources));
     blocks.extend(evidence::trust(sources));
+    blocks.extend(ab_test::blocks(sources.ab_test));
     blocks.extend(evidence::segments(sources));
     blocks.extend(evidence::questions(sources));
     blocks.extend(exploration::blocks(sources));
     blocks.extend(models::blocks(sources));
     blocks.extend(done::provenance(sources));
+    blocks.extend(data_quality::blocks(sources.ingest));
     blocks.extend(done::limits(sources));
     Document { title: "E-009: learned routing against static routing".to_owned(), blocks }
 }

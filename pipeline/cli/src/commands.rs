@@ -15,6 +15,7 @@ mod head;
 mod ope;
 mod power;
 mod profile;
+mod rotate;
 mod route;
 mod run;
 mod runs;
@@ -74,6 +75,8 @@ pub(crate) enum Command {
     Schema(schema::Arguments),
     /// Show the first rows of a table
     Head(head::Arguments),
+    /// Archive logs beyond a size or an age
+    Rotate(rotate::Arguments),
     /// Decide with an artifact
     Route(route::Arguments),
     /// Check an artifact: checksums, schema, golden decisions
@@ -125,6 +128,7 @@ pub(crate) fn execute(command: &Command, project: &ProjectArguments, messages: &
         Command::Generate(arguments) => generate::run(arguments, project, messages),
         Command::Schema(arguments) => schema::run(arguments, project, messages),
         Command::Head(arguments) => head::run(arguments, project, messages),
+        Command::Rotate(arguments) => rotate::run(arguments, project, messages),
         Command::Route(arguments) => route::run(arguments, project, messages),
         Command::Verify(arguments) => verify::run(arguments, project, messages),
         Command::Ope(arguments) => ope::run(arguments, messages),

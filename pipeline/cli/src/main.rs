@@ -20,6 +20,7 @@
 mod ci;
 mod commands;
 mod exit;
+mod freshness;
 mod layout;
 mod manifest;
 mod messages;

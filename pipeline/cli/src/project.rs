@@ -1,5 +1,6 @@
 //! The project a command works on: its folder, its settings, and the flags that change them.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -94,25 +95,57 @@ impl ProjectArguments {
     }
 }
 
-/// The override that makes `ingest` read other places, given relative to the working folder.
-pub(crate) fn input_override(inputs: &[PathBuf]) -> anyhow::Result<Option<Override>> {
+/// What `--input` changes: the setting, and the file that standard input was put into, which goes when this is dropped.
+#[derive(Default)]
+pub(crate) struct Inputs {
+    pub flags: Vec<Override>,
+    _standard_input: Option<tempfile::TempDir>,
+}
+
+/// Makes `ingest` read other places, given relative to the working folder: files, folders, patterns of them, and `-` for standard input.
+pub(crate) fn other_inputs(inputs: &[PathBuf]) -> anyhow::Result<Inputs> {
     if inputs.is_empty() {
-        return Ok(None);
+        return Ok(Inputs::default());
     }
-    let mut places = Vec::new();
+    let (mut places, mut standard_input) = (Vec::new(), None);
     for input in inputs {
-        if !input.exists() {
-            return Err(UsageError(format!("`--input {}`: no such file or folder", input.display())).into());
-        }
-        places.push(quoted(&std::path::absolute(input)?.to_string_lossy()));
+        let text = input.to_string_lossy();
+        let place = if text == "-" {
+            let (folder, file) = spool(std::io::stdin().lock())?;
+            standard_input = Some(folder);
+            file
+        } else if input.exists() || text.contains(['*', '?', '[']) {
+            std::path::absolute(input)?
+        } else {
+            return Err(UsageError(format!("`--input {text}`: no such file or folder")).into());
+        };
+        places.push(quoted(&place.to_string_lossy()));
     }
     let written: Vec<String> = inputs.iter().map(|input| input.display().to_string()).collect();
-    Ok(Some(Override {
+    let flag = Override {
         key: "ingest.input".to_owned(),
         value: format!("[{}]", places.join(", ")),
         flag: format!("--input {}", written.join(" ")),
-    }))
+    };
+    Ok(Inputs { flags: vec![flag], _standard_input: standard_input })
 }
+
+/// Puts a stream into a file of a folder that only this user can read: stages read their sources twice, for the digest and for the rows.
+fn spool(mut stream: impl Read) -> anyhow::Result<(tempfile::TempDir, PathBuf)> {
+    let folder = tempfile::Builder::new().prefix("routewright-").tempdir()?;
+    let mut begin = Vec::new();
+    stream.by_ref().take(SNIFFED).read_to_end(&mut begin)?;
+    let first_line = begin.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    // JSON lines, Parquet and compressed logs are known by their content, a CSV table only by its name.
+    let is_table = first_line.contains(&b',') && !first_line.contains(&b'{') && first_line.is_ascii();
+    let file = folder.path().join(if is_table { "standard-input.csv" } else { "standard-input.jsonl" });
+    let mut out = std::fs::File::create(&file)?;
+    std::io::copy(&mut begin.as_slice().chain(stream), &mut out).context("cannot keep what comes from standard input")?;
+    Ok((folder, file))
+}
+
+/// Bytes of standard input that are looked at to tell a table from a log.
+const SNIFFED: u64 = 64 << 10;
 
 /// A text as a basic TOML string: backslashes, quotes and control characters are escaped as in JSON.
 fn quoted(text: &str) -> String {

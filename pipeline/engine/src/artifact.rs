@@ -85,3 +85,4 @@ artifacts_of_tuple!(A, B, C, D, E);
 artifacts_of_tuple!(A, B, C, D, E, F);
 artifacts_of_tuple!(A, B, C, D, E, F, G);
 artifacts_of_tuple!(A, B, C, D, E, F, G, H);
+artifacts_of_tuple!(A, B, C, D, E, F, G, H, I);

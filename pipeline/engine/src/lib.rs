@@ -43,6 +43,7 @@ mod observer;
 mod plan;
 mod record;
 mod run;
+mod sources;
 mod stage;
 
 pub use artifact::{Artifact, ArtifactError, Artifacts};
@@ -53,4 +54,5 @@ pub use observer::{Event, Observer};
 pub use plan::{Plan, PlanError, Planned, Selection};
 pub use record::{LastFailure, Reason, Record};
 pub use run::{Job, RunError, RunReport, StageReport, Status, run};
+pub use sources::expand_sources;
 pub use stage::{Context, FailureKind, Stage, StageEntry, StageError};

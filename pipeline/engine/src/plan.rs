@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::config::Config;
 use crate::digest::{Digests, Writers};
 use crate::record::{Reason, Record};
+use crate::sources::expand_sources;
 use crate::stage::StageEntry;
 
 /// Which part of the line is asked for.
@@ -170,7 +171,7 @@ pub(crate) fn reason(project: &Path, entry: &StageEntry, config: &Config, known:
 pub(crate) fn current(project: &Path, entry: &StageEntry, config: &Config, known: &Digests) -> Result<Record, PlanError> {
     let settings = config.table(entry.name).clone();
     let mut inputs = digests(project, (entry.inputs)().into_iter().map(str::to_owned), known, Writers::Stages)?;
-    inputs.extend(digests(project, (entry.sources)(&settings).into_iter(), known, Writers::Anybody)?);
+    inputs.extend(digests(project, expand_sources(project, &(entry.sources)(&settings)).into_iter(), known, Writers::Anybody)?);
     let mut record = Record::new(entry.version, entry.uses_seed.then(|| config.seed()), settings, inputs);
     record.traced = entry.traces.iter().map(|stage| ((*stage).to_owned(), config.table(stage).clone())).collect();
     Ok(record)

@@ -14,6 +14,7 @@ use crate::memory;
 use crate::observer::{Event, Observer};
 use crate::plan::{self, PlanError, Selection};
 use crate::record::{LastFailure, Reason};
+use crate::sources::expand_sources;
 use crate::stage::{Context, Failure, FailureKind, StageEntry};
 
 /// What is to be run.
@@ -205,7 +206,7 @@ fn run_stage(
         earlier: can_go_on.then(|| job.project.to_owned()),
         seed: job.config.seed(),
         traced: record.traced.clone(),
-        sources: (entry.sources)(&record.settings).iter().map(|source| job.project.join(source)).collect(),
+        sources: expand_sources(job.project, &(entry.sources)(&record.settings)).iter().map(|source| job.project.join(source)).collect(),
         scratch: scratch.clone(),
         observer,
     };

@@ -28,7 +28,7 @@ pub trait Stage {
     /// What it writes.
     type Outputs: Artifacts;
 
-    /// Files and folders from outside the line that it reads, relative to the project or absolute.
+    /// Files, folders and patterns of them from outside the line that it reads, relative to the project or absolute.
     fn sources(_params: &Self::Params) -> Vec<String> {
         Vec::new()
     }
@@ -114,7 +114,7 @@ impl Context<'_> {
         &self.traced
     }
 
-    /// The files and folders of [`Stage::sources`], in the same order, as real places.
+    /// The files and folders that [`Stage::sources`] names, in the same order, as real places; see [`expand_sources`](crate::expand_sources).
     pub fn sources(&self) -> &[PathBuf] {
         &self.sources
     }

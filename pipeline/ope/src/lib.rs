@@ -27,6 +27,7 @@ mod terms;
 
 pub mod stats;
 
+mod ab_test;
 mod bounds;
 mod comparison;
 mod decision;
@@ -47,6 +48,7 @@ mod tally;
 #[cfg(test)]
 mod golden;
 
+pub use ab_test::{AbTest, Assigned, Period, ab_test};
 pub use bounds::{IdentifiedSet, PartialIdentification, deterministic_bounds, imbens_manski, partial_identification, uplift_bounds};
 pub use comparison::{Comparison, ExplorationUnit, Sessions, cross_strata, propensity_classes, supported_choices};
 pub use decision::{

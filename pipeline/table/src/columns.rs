@@ -57,7 +57,8 @@ impl<T> Access<T> {
     }
 }
 
-const fn column<T>(name: &'static str, known: Known, unit: &'static str, meaning: &'static str, access: Access<T>) -> Column<T> {
+/// One column of a list.
+pub(crate) const fn column<T>(name: &'static str, known: Known, unit: &'static str, meaning: &'static str, access: Access<T>) -> Column<T> {
     Column { name, unit, meaning, known, access }
 }
 

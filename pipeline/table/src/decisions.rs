@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use routewright_domain::{Decision, LayerAttempt, Paths, Timestamp};
 
+use crate::assignments::is_assignment;
 use crate::columns::{DECISION_COLUMNS, LAYER_COLUMNS};
 use crate::error::TableError;
 use crate::extras::ExtraKind;
@@ -75,6 +76,16 @@ impl Decisions {
         self.rows_per_day.iter().map(|(day, n_rows)| (day.as_str(), *n_rows))
     }
 
+    /// The last days only, with paths, sources and further scalars of all.
+    pub(crate) fn newest_days(&self, n_days: usize) -> Self {
+        let mut newest = self.clone();
+        while newest.days.len() > n_days {
+            newest.days.pop_first();
+        }
+        newest.rows_per_day.retain(|day, _| newest.days.contains_key(day));
+        newest
+    }
+
     /// The further scalars of all days by dotted key; where days disagree about a type, text.
     pub fn extras(&self) -> &BTreeMap<String, ExtraKind> {
         &self.extras
@@ -128,9 +139,14 @@ impl Decisions {
         Ok(())
     }
 
-    /// All decisions, one item per day, in the order (timestamp, `trace_id`).
+    /// All decisions that say something about routing a query, one item per day, in the order (timestamp, `trace_id`). Left out are the
+    /// rows of an A/B gateway, which carry no query and of which other logs hold the decision: see [`assignments`](crate::assignments).
     pub fn iter(&self) -> impl Iterator<Item = Result<Vec<Decision>, TableError>> {
-        self.days.keys().map(|day| self.read_day(day))
+        self.days.keys().map(|day| {
+            let mut decisions = self.read_day(day)?;
+            decisions.retain(|decision| !is_assignment(decision));
+            Ok(decisions)
+        })
     }
 }
 

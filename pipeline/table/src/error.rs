@@ -96,6 +96,16 @@ pub enum TableError {
         /// What polars found.
         source: Box<polars::error::PolarsError>,
     },
+    /// An archive that reads back as something else than what was put into it.
+    #[error("the archive of `{path}` reads back with digest {found}, expected {expected}; the log stays where it is")]
+    NotTheSame {
+        /// The log.
+        path: PathBuf,
+        /// BLAKE3 of the log.
+        expected: String,
+        /// BLAKE3 of what the archive holds.
+        found: String,
+    },
     /// A name that is no table's.
     #[error("unknown table `{name}`, there are {known}")]
     UnknownTable {
@@ -150,6 +160,14 @@ pub enum IngestError {
         name: String,
         /// The names there are, comma separated.
         known: String,
+    },
+    /// A file whose first records several formats claim.
+    #[error("`{path}` could be of several formats: {formats}; say which with `ingest.format`")]
+    AmbiguousFormat {
+        /// The file.
+        path: PathBuf,
+        /// The formats, comma separated.
+        formats: String,
     },
     /// Sources without a single log file.
     #[error("no log files in {sources}")]

@@ -25,6 +25,18 @@ pub enum ExtraKind {
     List,
 }
 
+impl ExtraKind {
+    /// Its name, as `schema` and messages say it.
+    pub fn name(self) -> &'static str {
+        match self {
+            ExtraKind::Bool => "bool",
+            ExtraKind::Number => "number",
+            ExtraKind::Text => "text",
+            ExtraKind::List => "list",
+        }
+    }
+}
+
 /// Objects of a log whose values are known only after the path ran.
 const OUTCOMES: &[&str] = &["execution_outcome.", "quality_metrics.", "outcome.", "learning_feedback.", "log."];
 

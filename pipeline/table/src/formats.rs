@@ -10,6 +10,9 @@ use crate::draft::Draft;
 use crate::json::Json;
 use crate::reason::Rejection;
 
+/// Checks a record against a format's own schema.
+pub(crate) type Check = fn(&Json<'_>) -> Result<(), Rejection>;
+
 /// A log format.
 pub struct Format {
     /// Its name in settings and reports.
@@ -18,6 +21,8 @@ pub struct Format {
     pub summary: &'static str,
     /// Whether the first records of a file, all of one shape, are of this format.
     pub(crate) sniff: fn(&[Json<'_>]) -> bool,
+    /// Checks a record against the format's own schema, where it has one that says more than [`Self::parse`] checks.
+    pub(crate) check: Option<Check>,
     /// Reads a record into an empty draft of its decision.
     pub(crate) parse: for<'a> fn(&Json<'a>, &mut Draft<'a>) -> Result<(), Rejection>,
 }
@@ -31,13 +36,16 @@ pub fn format_named(name: &str) -> Option<&'static Format> {
 }
 
 /// The format of a file by its first records: the first record that any format knows sets the shape, the records of that shape decide.
-pub(crate) fn sniff(records: &[Json<'_>]) -> Option<&'static Format> {
-    let shape = records.iter().find_map(|record| FORMATS.iter().find(|format| (format.sniff)(std::slice::from_ref(record))))?;
+/// The error names the formats that claim them all, where they are several.
+pub(crate) fn sniff(records: &[Json<'_>]) -> Result<Option<&'static Format>, Vec<&'static str>> {
+    let knows = |record: &Json<'_>| FORMATS.iter().find(|format| (format.sniff)(std::slice::from_ref(record)));
+    let Some(shape) = records.iter().find_map(knows) else { return Ok(None) };
     let alike: Vec<Json<'_>> = records.iter().filter(|record| (shape.sniff)(std::slice::from_ref(record))).cloned().collect();
-    let mut found = FORMATS.iter().filter(|format| (format.sniff)(&alike));
-    match (found.next(), found.next()) {
-        (Some(format), None) => Some(format),
-        _ => None,
+    let claims: Vec<&'static Format> = FORMATS.iter().filter(|format| (format.sniff)(&alike)).collect();
+    match claims[..] {
+        [] => Ok(None),
+        [format] => Ok(Some(format)),
+        _ => Err(claims.iter().map(|format| format.name).collect()),
     }
 }
 
@@ -105,6 +113,10 @@ mod tests {
         Json::parse(text).unwrap()
     }
 
+    fn found_name(records: &[Json<'_>]) -> Result<Option<&'static str>, Vec<&'static str>> {
+        sniff(records).map(|format| format.map(|format| format.name))
+    }
+
     #[test]
     fn every_sample_is_sniffed_as_its_own_format_and_no_other() {
         let matrix = samples::matrix();
@@ -118,20 +130,26 @@ mod tests {
         for (name, records) in cases {
             let found: Vec<&str> = FORMATS.iter().filter(|format| (format.sniff)(&records)).map(|format| format.name).collect();
             assert_eq!(found, [name]);
-            assert_eq!(sniff(&records).map(|format| format.name), Some(name));
+            assert_eq!(found_name(&records), Ok(Some(name)));
         }
     }
 
     #[test]
     fn nothing_known_is_no_format() {
-        assert!(sniff(&[parse("{\"a\":1}"), parse("[]"), parse("null")]).is_none());
-        assert!(sniff(&[]).is_none());
+        assert_eq!(found_name(&[parse("{\"a\":1}"), parse("[]"), parse("null")]), Ok(None));
+        assert_eq!(found_name(&[]), Ok(None));
     }
 
     #[test]
     fn a_strange_first_record_does_not_hide_the_format() {
         let records = [parse("{\"a\":1}"), parse(samples::CORTEX), parse(samples::E009)];
-        assert_eq!(sniff(&records).map(|format| format.name), Some("cortex"));
+        assert_eq!(found_name(&records), Ok(Some("cortex")));
+    }
+
+    #[test]
+    fn records_that_two_formats_claim_are_ambiguous() {
+        let both = r#"{"trace_id":"t","query":"q","timestamp":"2026-01-01T00:00:00Z","final_decision":{},"routing_layers":[]}"#;
+        assert_eq!(found_name(&[parse(both)]), Err(vec!["e009", "cortex"]));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Log files in, canonical tables out: reads, judges, keeps or quarantines every record, and accounts for each.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,11 +18,13 @@ use crate::ledger::{Entry, Ledger};
 use crate::quarantine::{Earlier, Refused, Rejected, write_quarantine};
 use crate::reason::{Reason, Rejection};
 use crate::records::{Batch, Record, RecordLimits, RecordReader};
+use crate::redact::{RedactCounts, Redactor};
 use crate::report::{FileReport, IngestReport};
 use crate::rows::encode;
 use crate::source::{OpenFile, find, open, open_at, read_pieces};
 use crate::spill::Spill;
 use crate::state::{FileState, Standing, State, StatePlaces, standings};
+use crate::wide::MatrixSettings;
 use crate::write::{Kept, Writing, link_day};
 
 /// How to ingest.
@@ -37,6 +40,12 @@ pub struct IngestSettings {
     pub memory_bytes: usize,
     /// Columns that further scalars may take; keys past it, by name, are reported and left out.
     pub max_extras: usize,
+    /// Names of the columns of wide tables.
+    pub matrix: MatrixSettings,
+    /// Whether records are checked against their format's own schema too, in files whose first records mostly keep it.
+    pub check_schema: bool,
+    /// Takes personal data and secrets out of every record before anything of it is written; none: nothing is taken out.
+    pub redact: Option<Redactor>,
     /// Version of the program, for the footers.
     pub product_version: String,
 }
@@ -49,6 +58,9 @@ impl Default for IngestSettings {
             limits: RecordLimits::default(),
             memory_bytes: 384 << 20,
             max_extras: 4096,
+            matrix: MatrixSettings::default(),
+            check_schema: true,
+            redact: None,
             product_version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
@@ -145,20 +157,47 @@ const SNIFFED: usize = 64;
 /// Records that one task parses.
 const PIECE: usize = 256;
 
+/// What is done with every record before it is parsed.
+#[derive(Clone, Copy)]
+pub(crate) struct Rules<'s> {
+    redact: Option<&'s Redactor>,
+    check_schema: bool,
+}
+
+impl<'s> Rules<'s> {
+    /// What the settings want.
+    pub(crate) fn of(settings: &'s IngestSettings) -> Self {
+        Self { redact: settings.redact.as_ref(), check_schema: settings.check_schema }
+    }
+
+    /// The rules of a file that begins with a batch: the schema is that of one kind of cascade, so it holds where most of the first records keep it.
+    pub(crate) fn for_file(self, batch: &Batch, format: Option<&Format>) -> Self {
+        let Some(check) = format.and_then(|format| format.check).filter(|_| self.check_schema) else { return self };
+        let records = first_records(batch);
+        let n_kept = records.iter().filter(|record| check(record).is_ok()).count();
+        self.with_schema(2 * n_kept > records.len())
+    }
+
+    fn with_schema(self, check_schema: bool) -> Self {
+        Self { check_schema, ..self }
+    }
+}
+
 /// A record that can become a decision, encoded.
-struct ParsedRow {
+pub(crate) struct ParsedRow {
     /// Its bytes in [`Piece::rows`].
     range: std::ops::Range<usize>,
     /// Its digests; its place in the file is the record's.
-    entry: Entry,
+    pub(crate) entry: Entry,
 }
 
 /// What one task made of its records.
 #[derive(Default)]
-struct Piece {
+pub(crate) struct Piece {
     rows: Vec<u8>,
-    outcomes: Vec<Result<ParsedRow, Rejection>>,
+    pub(crate) outcomes: Vec<Result<ParsedRow, Rejection>>,
     keys: Keys,
+    redacted: RedactCounts,
 }
 
 /// An ingest under way.
@@ -214,7 +253,7 @@ impl<'s> Ingest<'s> {
                 let mut known = known(at);
                 self.moved[at] = Some((position as u32, u64::MAX));
                 if known.path != name || known.stamp.is_none() {
-                    known.stamp = open(&path)?.stamp;
+                    known.stamp = open(&path, &self.settings.matrix)?.stamp;
                     known.path = name;
                 }
                 self.bytes_done += known.n_bytes;
@@ -232,6 +271,7 @@ impl<'s> Ingest<'s> {
                     path: name,
                     format: known.format,
                     resume: known.resume,
+                    keeps_schema: known.keeps_schema,
                     head: known.head,
                     fingerprint,
                     ..FileState::default()
@@ -240,7 +280,7 @@ impl<'s> Ingest<'s> {
             }
             Standing::New => {
                 self.files.push(FileState { path: name, resume: (0, 1), ..FileState::default() });
-                let file = open(&path)?;
+                let file = open(&path, &self.settings.matrix)?;
                 self.read_file(&path, file, progress)
             }
         }
@@ -259,7 +299,12 @@ impl<'s> Ingest<'s> {
         let resume = self.file().resume;
         let mut reader = RecordReader::resume(file.text, self.settings.limits, resume);
         self.kept.begin_file(self.files.len() - 1);
-        let mut format = self.forced.or_else(|| self.file().format.as_deref().and_then(format_named));
+        let known = self.file().format.as_deref().and_then(format_named);
+        let mut format = if file.is_wide { format_named("matrix") } else { self.forced.or(known) };
+        let mut rules = Rules::of(self.settings);
+        if let Some(keeps_schema) = self.file().keeps_schema {
+            rules = rules.with_schema(keeps_schema);
+        }
         // A format that was found in many records does not change when more are appended.
         let mut is_settled = format.is_some();
         let mut is_broken = false;
@@ -280,15 +325,19 @@ impl<'s> Ingest<'s> {
             };
             if format.is_none() {
                 let n_sniffed;
-                (format, n_sniffed) = sniff_batch(&batch);
+                (format, n_sniffed) = sniff_batch(&batch, path)?;
                 is_settled = format.is_some() && n_sniffed == SNIFFED;
+            }
+            if self.file().keeps_schema.is_none() {
+                rules = rules.for_file(&batch, format);
+                self.file().keeps_schema = Some(rules.check_schema);
             }
             if self.file().fingerprint.is_empty()
                 && let Some(first) = batch.records.first()
             {
                 self.file().fingerprint = blake3::hash(&batch.bytes[first.range.clone()]).to_hex().to_string();
             }
-            let (pieces, following) = rayon::join(|| parse_batch(&batch, format), || reader.next_batch());
+            let (pieces, following) = rayon::join(|| parse_batch(&batch, format, rules), || reader.next_batch());
             next = following;
             let is_last = next.as_ref().is_ok_and(|batch| batch.records.is_empty());
             self.file().resume = reader_position(&reader);
@@ -327,7 +376,9 @@ impl<'s> Ingest<'s> {
                 }
             }
             // The last record of a batch is a piece of its own.
-            self.tally(part).keys.merge(piece.keys)?;
+            let tally = self.tally(part);
+            tally.keys.merge(piece.keys)?;
+            tally.take_redacted(piece.redacted);
         }
         Ok(())
     }
@@ -361,7 +412,9 @@ impl<'s> Ingest<'s> {
         *tally.rejected.entry(rejection.reason.code().to_owned()).or_default() += 1;
         let file = (self.files.len() - 1) as u32;
         let refused = Refused { file, format: format_name(format), line: record.line, offset: record.offset, rejection, raw };
-        Ok(self.rejected.put(&refused, &self.places.quarantine)?)
+        let redacted = self.rejected.put(&refused, self.settings.redact.as_ref(), &self.places.quarantine)?;
+        self.tally(part).take_redacted(redacted);
+        Ok(())
     }
 
     fn tally(&mut self, part: Part) -> &mut crate::state::Tally {
@@ -429,11 +482,13 @@ impl<'s> Ingest<'s> {
             let file = rows[0].file as usize;
             let format = format_name(self.files[file].format.as_deref().and_then(format_named));
             let pieces: Vec<(u64, usize)> = rows.iter().map(|row| (row.offset, row.length as usize)).collect();
-            read_pieces(&self.paths[file], &pieces, |position, raw| {
+            read_pieces(&self.paths[file], &self.settings.matrix, &pieces, |position, raw| {
                 let row = &rows[position];
                 let refused =
                     Refused { file: row.file, format, line: u64::from(row.line), offset: row.offset, rejection: &rejection, raw: &raw };
-                Ok(conflicts.put(&refused, &self.places.quarantine)?)
+                // What is taken out of a conflict was counted when its record was read.
+                conflicts.put(&refused, self.settings.redact.as_ref(), &self.places.quarantine)?;
+                Ok(())
             })?;
         }
         Ok(conflicts)
@@ -492,7 +547,7 @@ impl<'s> Ingest<'s> {
         for rows in rows.chunks(PIECE * 16) {
             let mut batch = Batch::default();
             let pieces: Vec<(u64, usize)> = rows.iter().map(|row| (row.offset, row.length as usize)).collect();
-            read_pieces(&path, &pieces, |position, raw| {
+            read_pieces(&path, &self.settings.matrix, &pieces, |position, raw| {
                 let start = batch.bytes.len();
                 batch.bytes.extend_from_slice(&raw);
                 let (line, offset) = (u64::from(rows[position].line), rows[position].offset);
@@ -500,7 +555,8 @@ impl<'s> Ingest<'s> {
                 Ok(())
             })?;
             let mut expected = rows.iter();
-            for piece in parse_batch(&batch, format) {
+            // These records were taken once, so they need not be judged again.
+            for piece in parse_batch(&batch, format, Rules::of(self.settings).with_schema(false)) {
                 let folder = &self.places.decisions;
                 self.spill.begin_piece(piece.rows, folder).map_err(|error| TableError::write(folder, error))?;
                 for (outcome, row) in piece.outcomes.into_iter().zip(&mut expected) {
@@ -543,6 +599,9 @@ fn report_of(files: &[FileState], judgement: &Judgement, skipped: Vec<String>, n
         let mut counts = rows.clone();
         for tally in [&file.head, &file.tail] {
             counts.read += tally.read;
+            for (name, count) in &tally.redacted {
+                *report.redacted.entry(name.clone()).or_default() += count;
+            }
             for (reason, count) in &tally.rejected {
                 *counts.quarantined.entry(reason.clone()).or_default() += count;
             }
@@ -588,38 +647,57 @@ fn report_keys(keys: &Keys, max_extras: usize, report: &mut IngestReport) -> Has
 }
 
 /// The format that the first records of a batch show, and how many were looked at.
-fn sniff_batch(batch: &Batch) -> (Option<&'static Format>, usize) {
+///
+/// # Errors
+/// [`IngestError::AmbiguousFormat`] when several formats claim them. `path`: the file they are of.
+pub(crate) fn sniff_batch(batch: &Batch, path: &Path) -> Result<(Option<&'static Format>, usize), IngestError> {
+    let records = first_records(batch);
+    match sniff(&records) {
+        Ok(format) => Ok((format, records.len())),
+        Err(formats) => Err(IngestError::AmbiguousFormat { path: path.to_owned(), formats: formats.join(", ") }),
+    }
+}
+
+/// The first objects of a batch.
+fn first_records(batch: &Batch) -> Vec<Json<'_>> {
     let texts = batch
         .records
         .iter()
         .filter(|record| record.fault.is_none())
         .filter_map(|record| std::str::from_utf8(&batch.bytes[record.range.clone()]).ok());
-    let records: Vec<Json<'_>> =
-        texts.filter_map(|text| Json::parse(text).ok()).filter(|json| matches!(json, Json::Object(_))).take(SNIFFED).collect();
-    (sniff(&records), records.len())
+    texts.filter_map(|text| Json::parse(text).ok()).filter(|json| matches!(json, Json::Object(_))).take(SNIFFED).collect()
 }
 
 /// Parses a batch with all threads; the pieces are in the order of the records, the last record is one of its own.
-fn parse_batch(batch: &Batch, format: Option<&'static Format>) -> Vec<Piece> {
+pub(crate) fn parse_batch(batch: &Batch, format: Option<&'static Format>, rules: Rules<'_>) -> Vec<Piece> {
     let (last, records) = batch.records.split_last().map_or((&[][..], &[][..]), |(last, records)| (std::slice::from_ref(last), records));
-    let parse = |records: &[Record]| parse_piece(records, &batch.bytes, format);
+    let parse = |records: &[Record]| parse_piece(records, &batch.bytes, format, rules);
     records.par_chunks(PIECE).chain(last.par_chunks(1)).map(parse).collect()
 }
 
-fn parse_piece(records: &[Record], bytes: &[u8], format: Option<&'static Format>) -> Piece {
+fn parse_piece(records: &[Record], bytes: &[u8], format: Option<&'static Format>, rules: Rules<'_>) -> Piece {
     let mut extras = Extras::default();
+    let mut redacted = RedactCounts::new();
     let mut rows = Vec::with_capacity(records.iter().map(|record| record.range.len()).sum::<usize>() / 2);
-    let parse = |record: &Record| parse_record(record, &bytes[record.range.clone()], format, &mut extras, &mut rows);
+    let parse = |record: &Record| {
+        // What is rejected is counted when the quarantine cleans it.
+        let mut of_record = RedactCounts::new();
+        let row = parse_record(record, &bytes[record.range.clone()], format, rules, &mut of_record, &mut extras, &mut rows)?;
+        of_record.into_iter().for_each(|(name, count)| *redacted.entry(name).or_default() += count);
+        Ok(row)
+    };
     let outcomes = records.iter().map(parse).collect();
     rows.shrink_to_fit();
-    Piece { rows, outcomes, keys: extras.keys }
+    Piece { rows, outcomes, keys: extras.keys, redacted }
 }
 
-/// Appends the row of a record; `extras`: memory and keys for its further scalars.
+/// Appends the row of a record; `redacted`: counts what was taken out, `extras`: memory and keys for its further scalars.
 fn parse_record(
     record: &Record,
     bytes: &[u8],
     format: Option<&Format>,
+    rules: Rules<'_>,
+    redacted: &mut RedactCounts,
     extras: &mut Extras,
     rows: &mut Vec<u8>,
 ) -> Result<ParsedRow, Rejection> {
@@ -627,13 +705,17 @@ fn parse_record(
         return Err(fault(reason, bytes));
     }
     let text = std::str::from_utf8(bytes).map_err(|error| fault_of_bytes(bytes, &error))?;
-    let json = Json::parse(text)?;
+    let text = rules.redact.map_or(Cow::Borrowed(text), |redact| redact.record(text, redacted));
+    let json = Json::parse(&text)?;
     let Some(format) = format else {
         return Err(match json {
             Json::Object(_) => Rejection::new(Reason::UnknownFormat, "no known format has records like the first ones of this file"),
             other => Rejection::new(Reason::NotAnObject, format!("a record must be an object, found {}", other.kind())),
         });
     };
+    if let (true, Some(check)) = (rules.check_schema, format.check) {
+        check(&json)?;
+    }
     let mut draft = Draft::with(std::mem::take(extras));
     let row = (format.parse)(&json, &mut draft).map(|()| append(&mut draft, rows));
     *extras = draft.extras;

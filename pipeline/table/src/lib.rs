@@ -22,17 +22,22 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod archive;
+mod assignments;
 mod cascade;
 mod columns;
 mod columns_of_rows;
+mod counts;
 mod decisions;
 mod draft;
 mod duplicates;
 mod error;
+mod expect;
 mod extras;
 mod features;
 mod formats;
 mod ingest;
+mod inspect;
 mod json;
 mod judgement;
 mod ledger;
@@ -41,6 +46,7 @@ mod plain;
 mod quarantine;
 mod reason;
 mod records;
+mod redact;
 mod report;
 mod rows;
 mod scan;
@@ -51,6 +57,7 @@ mod state;
 mod summary;
 mod tail;
 mod unhashed;
+mod wide;
 mod write;
 
 #[cfg(test)]
@@ -60,19 +67,26 @@ mod frozen;
 #[cfg(test)]
 mod increments;
 
+pub use archive::{ARCHIVE, Archived, LogFile, archive, plain_logs};
+pub use assignments::{Assignment, assignments, read_assignments, write_assignments};
 pub use cascade::read_cascade;
+pub use counts::{QUARANTINE_COUNTS, write_quarantine_counts};
 pub use decisions::{Decisions, read_layers};
 pub use error::{IngestError, TableError};
+pub use expect::{ExpectSettings, Finding, Limits, Severity, Status, expectations, freshness};
 pub use extras::{ExtraKind, known_at_decision};
 pub use features::{FeatureColumn, FeatureTable, FeatureTableError, HeldOutRows, Outcomes, TrainingRows, Window};
 pub use formats::{FORMATS, Format, format_named};
 pub use ingest::{IngestPlaces, IngestSettings, ingest, ingest_more};
+pub use inspect::inspect;
 pub use parquet_file::SCHEMA_VERSION;
 pub use plain::{PlainColumn, PlainField, PlainTable, plain_fields, write_csv};
 pub use reason::{REASONS, Reason, ReasonEntry, Rejection};
 pub use records::{Batch, Record, RecordLimits, RecordReader};
+pub use redact::{RedactError, RedactSettings, Redactor};
 pub use report::{Counts, FileReport, IngestReport};
 pub use scan::head;
-pub use schema::{ColumnSchema, schema};
+pub use schema::{ColumnSchema, TABLES, TableEntry, schema};
 pub use summary::{ConfusionCell, Correlation, DayCount, LatencyRow, StaticSuccess, SuccessByValue, SuccessCell, SuccessCount, Summary};
 pub use tail::{Appended, Tail};
+pub use wide::MatrixSettings;

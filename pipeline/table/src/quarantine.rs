@@ -1,5 +1,6 @@
 //! Rejected records, written where people can look at them: one file per format, in the order of reading.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
@@ -10,6 +11,7 @@ use tempfile::NamedTempFile;
 
 use crate::error::TableError;
 use crate::reason::{Reason, Rejection};
+use crate::redact::{RedactCounts, Redactor};
 
 /// One line of a quarantine file, its first key excepted: `file`, the file as it was named.
 #[derive(Clone, Debug, Serialize)]
@@ -65,17 +67,27 @@ impl Rejected {
         Self { out: None, at: 0, places: Vec::new() }
     }
 
-    /// Takes a record. `folder`: where the temporary file is made.
-    pub(crate) fn put(&mut self, refused: &Refused<'_>, folder: &Path) -> Result<(), TableError> {
+    /// Takes a record, without personal data and secrets where they are to be taken out; gives what was. `folder`: where the temporary file
+    /// is made.
+    pub(crate) fn put(&mut self, refused: &Refused<'_>, redact: Option<&Redactor>, folder: &Path) -> Result<RedactCounts, TableError> {
         let failed = |error| TableError::write(folder, error);
-        let shown = &refused.raw[..refused.raw.len().min(RAW_BYTES)];
-        let text = String::from_utf8_lossy(shown);
+        let mut counts = RedactCounts::new();
+        let text = String::from_utf8_lossy(refused.raw);
+        let text = match redact {
+            Some(redact) => Cow::Owned(cleaned(redact, &text, &mut counts)),
+            None => text,
+        };
+        let message = match redact {
+            Some(redact) => redact.anything(&refused.rejection.message, &mut RedactCounts::new()),
+            None => Cow::Borrowed(refused.rejection.message.as_str()),
+        };
+        let text = &text[..text.floor_char_boundary(RAW_BYTES)];
         let entry = Quarantined {
             line: refused.line,
             byte_offset: refused.offset,
             reason: refused.rejection.reason,
-            message: &refused.rejection.message,
-            raw: &text,
+            message: &message,
+            raw: text,
             raw_is_altered: refused.rejection.reason == Reason::RecordTooLarge || text.as_bytes() != refused.raw,
         };
         let json = serde_json::to_vec(&entry).map_err(|error| failed(error.into()))?;
@@ -86,7 +98,7 @@ impl Rejected {
         };
         self.places.push(Place { file: frame.file, offset: frame.offset, source: 0, at: self.at });
         self.at += frame.write(out).map_err(failed)?;
-        Ok(())
+        Ok(counts)
     }
 }
 
@@ -199,3 +211,27 @@ pub(crate) fn write_quarantine(
 
 /// Position of the conflicts among the sources.
 const CONFLICTS: usize = 1;
+
+/// Bytes at the end of a record over the size limit that may be the beginning of a secret.
+const TORN_BYTES: usize = 512;
+
+/// A rejected record without personal data and secrets. Zero bytes, which hide them in UTF-16, go where something was found.
+fn cleaned(redact: &Redactor, text: &str, counts: &mut RedactCounts) -> String {
+    let mut without_zeros = RedactCounts::new();
+    if text.contains('\0') {
+        let text = text.replace('\0', "");
+        let cleaned = redact.anything(&text, &mut without_zeros);
+        if !without_zeros.is_empty() {
+            without_zeros.into_iter().for_each(|(name, count)| *counts.entry(name).or_default() += count);
+            return cleaned.into_owned();
+        }
+    }
+    let mut cleaned = redact.anything(text, counts).into_owned();
+    if text.len() >= RAW_BYTES {
+        // The cut may go through a secret that is no longer known as one.
+        let from = cleaned.floor_char_boundary(cleaned.len() - TORN_BYTES.min(cleaned.len()));
+        let end = cleaned[from..].rfind(|letter: char| letter.is_whitespace() || letter == '"').map_or(from, |at| from + at);
+        cleaned.truncate(end);
+    }
+    cleaned
+}

@@ -45,6 +45,10 @@ pub enum Reason {
     ConflictingDuplicate,
     /// Compressed data that cannot be read further.
     DecompressionError,
+    /// A text that is none of those that its key may have.
+    ValueNotAllowed,
+    /// A row of a wide table with another number of values than its header.
+    RaggedRow,
 }
 
 /// A reason with its stable code (snake case, in quarantine files and reports) and one line of meaning.
@@ -78,6 +82,8 @@ pub const REASONS: &[ReasonEntry] = &[
     entry(Reason::UnknownFormat, "unknown_format", "the file is in no known format"),
     entry(Reason::ConflictingDuplicate, "conflicting_duplicate", "the same id was read before with other content"),
     entry(Reason::DecompressionError, "decompression_error", "the compressed data cannot be read further"),
+    entry(Reason::ValueNotAllowed, "value_not_allowed", "a text is none of those that its key may have"),
+    entry(Reason::RaggedRow, "ragged_row", "a row of a wide table has another number of values than the header"),
 ];
 
 const fn entry(reason: Reason, code: &'static str, meaning: &'static str) -> ReasonEntry {
@@ -136,6 +142,6 @@ mod tests {
         codes.sort_unstable();
         codes.dedup();
         assert_eq!(codes.len(), REASONS.len());
-        assert_eq!(Reason::DecompressionError as usize + 1, REASONS.len());
+        assert_eq!(Reason::RaggedRow as usize + 1, REASONS.len());
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use routewright_domain::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::expect::Finding;
 use crate::extras::ExtraKind;
 
 /// Rows of a file or of all files: `read = kept + duplicate + quarantined`.
@@ -100,4 +101,10 @@ pub struct IngestReport {
     pub type_conflicts: BTreeMap<String, BTreeMap<ExtraKind, u64>>,
     /// Keys without a column, because their values are lists of other things than texts or there are too many keys; with their numbers of values.
     pub ignored_keys: BTreeMap<String, u64>,
+    /// Secrets and personal data that were taken out, by the name of the setting that asked for it.
+    #[serde(default)]
+    pub redacted: BTreeMap<String, u64>,
+    /// How the expectations of `[ingest.expect]` were met.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
 }

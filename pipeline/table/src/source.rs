@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::IngestError;
 use crate::state::Stamp;
+use crate::wide::{self, MatrixSettings};
 
 /// The files that sources name.
 #[derive(Debug, Default)]
@@ -18,7 +19,7 @@ pub(crate) struct Inputs {
 }
 
 /// Names that a log in a folder ends with, before `.gz` or `.zst`.
-const LOG_NAMES: &[&str] = &[".jsonl", ".ndjson"];
+const LOG_NAMES: &[&str] = &[".jsonl", ".ndjson", ".csv", ".tsv", ".parquet"];
 
 /// Finds the files of sources: a file is taken whatever its name, of a folder the logs at any depth, hidden ones excepted. No file twice.
 pub(crate) fn find(sources: &[PathBuf]) -> Result<Inputs, IngestError> {
@@ -72,6 +73,8 @@ pub(crate) struct OpenFile {
     pub(crate) text: Box<dyn Read + Send>,
     /// Whether the text is not what stands on disk.
     pub(crate) is_compressed: bool,
+    /// Whether it is a wide table: records stand in the place of its rows.
+    pub(crate) is_wide: bool,
     /// The file before anything was read of it.
     pub(crate) stamp: Option<Stamp>,
     meter: Arc<Mutex<Meter>>,
@@ -120,7 +123,7 @@ impl Read for Metered {
 const READ_BYTES: usize = 256 << 10;
 
 /// Opens a file; its first bytes, not its name, say how it is compressed.
-pub(crate) fn open(path: &Path) -> Result<OpenFile, IngestError> {
+pub(crate) fn open(path: &Path, matrix: &MatrixSettings) -> Result<OpenFile, IngestError> {
     let failed = |error| IngestError::read(path, error);
     let file = File::open(path).map_err(failed)?;
     let stamp = Stamp::of(&file);
@@ -128,6 +131,11 @@ pub(crate) fn open(path: &Path) -> Result<OpenFile, IngestError> {
     let meter = Arc::new(Mutex::new(meter));
     let mut raw = BufReader::with_capacity(READ_BYTES, Metered(Arc::clone(&meter)));
     let begin = raw.fill_buf().map_err(failed)?;
+    if begin.starts_with(b"PAR1") {
+        // Parquet is read from its end; the meter reads the whole file for the digest afterwards.
+        let file = File::open(path).map_err(failed)?;
+        return Ok(OpenFile { text: wide::of_parquet(path, file, matrix), is_compressed: true, is_wide: true, stamp, meter });
+    }
     let mut is_compressed = true;
     let text: Box<dyn Read + Send> = if begin.starts_with(&[0x1f, 0x8b]) {
         Box::new(flate2::bufread::MultiGzDecoder::new(raw))
@@ -137,7 +145,10 @@ pub(crate) fn open(path: &Path) -> Result<OpenFile, IngestError> {
         is_compressed = false;
         Box::new(raw)
     };
-    Ok(OpenFile { text, is_compressed, stamp, meter })
+    Ok(match wide::of_csv(path, text, matrix) {
+        Ok(records) => OpenFile { text: records, is_compressed: true, is_wide: true, stamp, meter },
+        Err(text) => OpenFile { text, is_compressed, is_wide: false, stamp, meter },
+    })
 }
 
 /// Opens a plain file at an offset. `hasher`: of its first `hashed` bytes.
@@ -148,17 +159,18 @@ pub(crate) fn open_at(path: &Path, offset: u64, hasher: blake3::Hasher, hashed: 
     file.seek(SeekFrom::Start(offset)).map_err(failed)?;
     let meter = Arc::new(Mutex::new(Meter { file, hasher, hashed, n_bytes: offset, failure: None }));
     let text = Box::new(BufReader::with_capacity(READ_BYTES, Metered(Arc::clone(&meter))));
-    Ok(OpenFile { text, is_compressed: false, stamp, meter })
+    Ok(OpenFile { text, is_compressed: false, is_wide: false, stamp, meter })
 }
 
 /// Reads pieces of a file's text, in the order of their offsets.
 pub(crate) fn read_pieces(
     path: &Path,
+    matrix: &MatrixSettings,
     pieces: &[(u64, usize)],
     mut take: impl FnMut(usize, Vec<u8>) -> Result<(), IngestError>,
 ) -> Result<(), IngestError> {
     let failed = |error| IngestError::read(path, error);
-    let opened = open(path)?;
+    let opened = open(path, matrix)?;
     let mut text = opened.text;
     let mut file = if opened.is_compressed { None } else { Some(BufReader::new(File::open(path).map_err(failed)?)) };
     let mut at = 0;
@@ -255,7 +267,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x");
         fs::write(&path, "abc").unwrap();
-        let file = open(&path).unwrap();
+        let file = open(&path, &MatrixSettings::default()).unwrap();
         let digest = file.watch().finish(&path).unwrap();
         assert_eq!(digest.n_bytes, 3);
         assert_eq!(digest.blake3, "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85");

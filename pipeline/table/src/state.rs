@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{IngestError, TableError};
 use crate::extras::Keys;
+use crate::redact::RedactCounts;
 
 /// Version of the state; any other is not understood.
 const VERSION: u32 = 1;
@@ -52,6 +53,8 @@ pub(crate) struct FileState {
     pub(crate) can_grow: bool,
     /// Offset and line from which on records may change when the file grows.
     pub(crate) resume: (u64, u64),
+    /// Whether its records are checked against their format's schema, once that was found out.
+    pub(crate) keeps_schema: Option<bool>,
     /// Records before [`Self::resume`] and after it.
     pub(crate) head: Tally,
     pub(crate) tail: Tally,
@@ -66,6 +69,15 @@ pub(crate) struct Tally {
     pub(crate) rejected: BTreeMap<String, u64>,
     /// Further scalars.
     pub(crate) keys: Keys,
+    /// What was taken out.
+    pub(crate) redacted: BTreeMap<String, u64>,
+}
+
+impl Tally {
+    /// Adds what was taken out.
+    pub(crate) fn take_redacted(&mut self, counts: RedactCounts) {
+        counts.into_iter().for_each(|(name, count)| *self.redacted.entry(name.to_owned()).or_default() += count);
+    }
 }
 
 /// What tells that nobody wrote to a file: the system sets the last part with every change, and nobody else can.

@@ -15,6 +15,7 @@ use crate::json::Json;
 use crate::reason::Reason;
 use crate::records::{Batch, Record, RecordLimits, RecordReader};
 use crate::source::{find, open};
+use crate::wide::MatrixSettings;
 
 /// Records of a batch that are looked at to find a file's format.
 const SNIFFED: usize = 64;
@@ -88,7 +89,7 @@ fn read_appended(
     let start = followed.n_bytes;
     let text: Box<dyn Read + Send> = if start == 0 && is_compressed(&mut file)? {
         followed.n_bytes = length;
-        open(path).map_err(std::io::Error::other)?.text
+        open(path, &MatrixSettings::default()).map_err(std::io::Error::other)?.text
     } else {
         file.seek(SeekFrom::Start(start))?;
         Box::new(file.take(length - start))
@@ -137,7 +138,8 @@ fn sniff_batch(batch: &Batch) -> Option<&'static Format> {
     let good = batch.records.iter().filter(|record| record.fault.is_none());
     let texts = good.filter_map(|record| std::str::from_utf8(&batch.bytes[record.range.clone()]).ok());
     let records: Vec<Json<'_>> = texts.filter_map(|text| Json::parse(text).ok()).take(SNIFFED).collect();
-    sniff(&records)
+    // What two formats claim is of none; an ingest of it says so.
+    sniff(&records).unwrap_or_default()
 }
 
 fn parse(record: &Record, bytes: &[u8], format: Option<&Format>) -> Option<(Decision, Vec<LayerAttempt>)> {

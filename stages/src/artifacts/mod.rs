@@ -1,5 +1,6 @@
 //! The nouns: what stages hand to each other, each type with its one place in the project.
 
+mod ab_test;
 mod cascade;
 mod decision;
 mod evaluation;
@@ -15,6 +16,7 @@ use routewright_table::{Decisions, FeatureTable, IngestReport, Summary};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+pub use ab_test::{AbTestReport, Assignments};
 pub use cascade::{CASCADE_SCHEMA_VERSION, CascadeReport};
 pub use decision::{
     ControlSummary, DECISION_SCHEMA_VERSION, DecisionReport, DiagnosticsSummary, EstimatorSummary, LatencySummary, Provenance,
@@ -103,6 +105,7 @@ pub struct RowAccount(pub IngestReport);
 pub struct Exploration(pub Summary);
 
 json_artifact!(RowAccount, "data/ingest.json");
+json_artifact!(AbTestReport, "reports/ab_test.json");
 json_artifact!(Exploration, "reports/exploration.json");
 json_artifact!(TrainingReport, "models/training.json");
 json_artifact!(Evaluation, "reports/evaluation.json");

@@ -3,7 +3,7 @@
 use routewright_table::{IngestReport, Summary};
 
 use super::document::{Block, FigureBlock};
-use crate::artifacts::{DecisionReport, Evaluation, ReplayReport, TrainingReport};
+use crate::artifacts::{AbTestReport, DecisionReport, Evaluation, ReplayReport, TrainingReport};
 
 /// What the stages before found.
 pub(super) struct Sources<'a> {
@@ -13,6 +13,7 @@ pub(super) struct Sources<'a> {
     pub training: &'a TrainingReport,
     pub exploration: &'a Summary,
     pub ingest: &'a IngestReport,
+    pub ab_test: &'a AbTestReport,
     /// Names of the figures that were drawn.
     pub figures: &'a [String],
 }

@@ -2,14 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use routewright_engine::{Plan, Selection};
+use routewright_engine::{Plan, Selection, expand_sources};
+use routewright_table::Status;
 use serde::Serialize;
 use stages::STAGES;
 
 use crate::commands::verify::{ARTIFACT, load};
 use crate::exit::{DataError, Exit};
+use crate::freshness::by_the_clock;
 use crate::messages::Messages;
-use crate::project::{Project, ProjectArguments, input_override};
+use crate::project::{Project, ProjectArguments, other_inputs};
 
 /// Flags of `check`.
 #[derive(Debug, clap::Args)]
@@ -37,8 +39,8 @@ impl Check {
 
 /// Looks at settings, logs, writable folders and the artifact.
 pub(crate) fn run(arguments: &Arguments, project: &ProjectArguments, messages: &Messages) -> anyhow::Result<Exit> {
-    let flags: Vec<_> = input_override(&arguments.input)?.into_iter().collect();
-    let loaded = project.load(&flags)?;
+    let inputs = other_inputs(&arguments.input)?;
+    let loaded = project.load(&inputs.flags)?;
     let checks = [
         Check::new("settings", Ok(format!("{} settings are in force", loaded.config.settings().len()))),
         Check::new(
@@ -48,6 +50,8 @@ pub(crate) fn run(arguments: &Arguments, project: &ProjectArguments, messages: &
                 .map_err(|error| error.to_string()),
         ),
         Check::new("logs", logs(&loaded)),
+        Check::new("privacy", stages::check_redaction(&loaded.config)),
+        Check::new("age", age(&loaded)),
         Check::new("folders", writable(&loaded)),
         Check::new("artifact", artifact(&loaded)),
     ];
@@ -69,9 +73,19 @@ fn plan_words(plan: &Plan) -> String {
     format!("{n_running} of {} stages would run", plan.stages.len())
 }
 
+/// Whether the newest decision on file is fresh enough.
+fn age(project: &Project) -> Result<String, String> {
+    match by_the_clock(project) {
+        None => Ok("no age of the log is too high".to_owned()),
+        Some(finding) if finding.status == Status::Fail => Err(format!("`ingest.expect.{}`: {}", finding.name, finding.detail)),
+        Some(finding) => Ok(finding.detail),
+    }
+}
+
 /// Whether the logs are there and can be opened.
 fn logs(project: &Project) -> Result<String, String> {
-    let sources: Vec<PathBuf> = stages::sources(&project.config).iter().map(|source| project.folder.join(source)).collect();
+    let sources: Vec<PathBuf> =
+        expand_sources(&project.folder, &stages::sources(&project.config)).iter().map(|source| project.folder.join(source)).collect();
     let mut n_files = 0;
     for source in &sources {
         n_files += count_files(source).map_err(|error| format!("`{}` cannot be read: {error}", source.display()))?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use routewright_table::{TableError, head};
+use routewright_table::{TABLES, TableError, head};
 use serde_json::json;
 
 use crate::exit::{DataError, Exit, UsageError};
@@ -11,8 +11,8 @@ use crate::layout::{aligned_texts, shortened};
 use crate::messages::Messages;
 use crate::project::ProjectArguments;
 
-/// Tables of a project by name, with their places.
-const TABLES: &[(&str, &str)] = &[("decisions", "data/decisions"), ("layers", "data/layers"), ("features", "data/features.parquet")];
+/// Name and place of the table that `features` makes; the others are canonical.
+const FEATURES: (&str, &str) = ("features", "data/features.parquet");
 
 /// Longest value that is shown in full, in characters.
 const LONGEST: usize = 60;
@@ -23,7 +23,7 @@ const WIDEST: usize = 160;
 /// Flags of `head`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// decisions, layers, features, or a Parquet file or folder of them
+    /// decisions, layers, assignments, quarantine, features, or a Parquet file or folder of them
     table: String,
     /// Number of rows
     #[arg(short = 'n', long = "number", value_name = "N", default_value_t = 10)]
@@ -51,16 +51,17 @@ pub(crate) fn run(arguments: &Arguments, project: &ProjectArguments, messages: &
 
 /// The place of a table: one of the project's, or a path.
 pub(crate) fn place_of(table: &str, project: &ProjectArguments) -> anyhow::Result<PathBuf> {
-    let known = TABLES.iter().find(|(name, _)| *name == table);
+    let tables: Vec<(&str, &str)> = TABLES.iter().map(|entry| (entry.name, entry.place)).chain([FEATURES]).collect();
+    let known = tables.iter().find(|(name, _)| *name == table);
     let place = known.map_or_else(|| Path::new(table).to_owned(), |(_, place)| project.project.join(place));
     match (place.exists(), known) {
         (true, _) => Ok(place),
         (false, Some(_)) => {
-            let stage = if table == "features" { "features" } else { "ingest" };
+            let stage = if table == FEATURES.0 { "features" } else { "ingest" };
             Err(DataError(format!("there is no `{}` yet; `routewright {stage}` makes it", place.display())).into())
         }
         (false, None) => {
-            let names: Vec<&str> = TABLES.iter().map(|(name, _)| *name).collect();
+            let names: Vec<&str> = tables.iter().map(|(name, _)| *name).collect();
             Err(UsageError(format!("`{table}` is neither a file nor one of the tables {}", names.join(", "))).into())
         }
     }

@@ -4,14 +4,16 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use routewright_engine::{Job, Plan, Reason, RunError, RunReport, Selection, Status};
+use routewright_table::{Finding, Status as FindingStatus};
 use serde_json::json;
 use stages::STAGES;
 
 use crate::ci;
-use crate::exit::Exit;
+use crate::exit::{DataError, Exit};
+use crate::freshness::by_the_clock;
 use crate::manifest;
 use crate::messages::Messages;
-use crate::project::{Project, ProjectArguments, input_override, read_json};
+use crate::project::{Project, ProjectArguments, other_inputs, read_json};
 
 /// Flags of `run`.
 #[derive(Debug, clap::Args)]
@@ -35,7 +37,7 @@ pub(crate) struct StageArguments {
     /// Run also what is fresh
     #[arg(long)]
     force: bool,
-    /// Read these logs instead of the configured ones
+    /// Read these logs instead of the configured ones: files, folders, patterns, or - for standard input
     #[arg(long, value_name = "PATH", num_args = 1..)]
     input: Vec<PathBuf>,
 }
@@ -58,11 +60,11 @@ pub(crate) fn run_stage(stage: &str, arguments: &StageArguments, project: &Proje
 }
 
 fn execute(selection: Selection, arguments: &StageArguments, project: &ProjectArguments, messages: &Messages) -> anyhow::Result<Exit> {
-    let flags: Vec<_> = input_override(&arguments.input)?.into_iter().collect();
+    let inputs = other_inputs(&arguments.input)?;
     if !arguments.input.is_empty() && !project.dry_run {
         project.make_folder()?;
     }
-    let loaded = project.load(&flags)?;
+    let loaded = project.load(&inputs.flags)?;
     if project.dry_run {
         return dry_run(&selection, &loaded, messages);
     }
@@ -75,7 +77,10 @@ fn execute(selection: Selection, arguments: &StageArguments, project: &ProjectAr
             }
             ci::tell(project, Some(&report), None, messages)?;
             let text = closing_words(&loaded, &report);
-            messages.result(&text, &json!({ "schema_version": 1, "stages": report.stages, "decision": decision(&loaded) }))?;
+            let age = by_the_clock(&loaded).filter(|_| report.stages.iter().any(|stage| stage.stage == "ingest"));
+            let document = json!({ "schema_version": 1, "stages": report.stages, "decision": decision(&loaded), "age": age });
+            judge_age(age.as_ref(), &text, messages)?;
+            messages.result(&text, &document)?;
             Ok(Exit::Done)
         }
         Err(error) => {
@@ -104,6 +109,18 @@ fn failure_in_words(error: &RunError) -> String {
     let causes: Vec<String> =
         std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source()).map(ToString::to_string).collect();
     causes.join(": ")
+}
+
+/// Warns about a log that gets old, and fails for one that is too old. What ran stays: it is right, only not of today.
+fn judge_age(age: Option<&Finding>, closing_words: &str, messages: &Messages) -> anyhow::Result<()> {
+    let Some(finding) = age.filter(|finding| finding.status != FindingStatus::Pass) else { return Ok(()) };
+    let words = format!("`ingest.expect.{}`: {}", finding.name, finding.detail);
+    if finding.status == FindingStatus::Fail {
+        messages.say(closing_words.trim_end());
+        return Err(DataError(words).into());
+    }
+    messages.say(&format!("warning: {words}"));
+    Ok(())
 }
 
 /// Says what would run and why.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use routewright_table::{ColumnSchema, plain_fields, schema};
+use routewright_table::{ColumnSchema, TABLES, plain_fields, schema};
 use serde_json::{Value, json};
 
 use crate::commands::head::place_of;
@@ -14,15 +14,16 @@ use crate::project::ProjectArguments;
 /// Flags of `schema`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// decisions, layers, features, or a Parquet or CSV file; decisions and layers by default
+    /// decisions, layers, assignments, quarantine, features, or a Parquet or CSV file; all but features by default
     table: Option<String>,
 }
 
 /// Shows the columns.
 pub(crate) fn run(arguments: &Arguments, project: &ProjectArguments, messages: &Messages) -> anyhow::Result<Exit> {
-    let (text, columns) = match arguments.table.as_deref() {
-        None | Some("decisions" | "layers") => {
-            let columns = schema(arguments.table.as_deref()).map_err(|error| UsageError(error.to_string()))?;
+    let table = arguments.table.as_deref();
+    let (text, columns) = match table.filter(|name| TABLES.iter().all(|entry| entry.name != *name)) {
+        None => {
+            let columns = schema(table).map_err(|error| UsageError(error.to_string()))?;
             (canonical(&columns), json!(columns))
         }
         Some(table) => on_file(&place_of(table, project)?, table)?,
@@ -67,7 +68,7 @@ mod tests {
         let columns = schema(None).unwrap();
         let text = canonical(&columns);
         assert!(text.starts_with("decisions\n\nCOLUMN") && text.contains("\n\nlayers\n\nCOLUMN"), "{text}");
-        // Two names, two headers, two blank lines below the names and one between the tables.
-        assert_eq!(text.lines().count(), columns.len() + 7);
+        // Per table a name, a blank line and a header, and a blank line between tables.
+        assert_eq!(text.lines().count(), columns.len() + 4 * TABLES.len() - 1);
     }
 }

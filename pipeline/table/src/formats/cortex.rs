@@ -1,5 +1,7 @@
 //! `cortex`: events of a routing cascade of any depth (`performance.jsonl`).
 
+mod check;
+
 use std::borrow::Cow;
 
 use routewright_domain::{BACKEND, CACHE_HIT, WAS_RIGHT};
@@ -10,8 +12,13 @@ use crate::draft::{Draft, Extras, LayerDraft};
 use crate::json::Json;
 use crate::reason::{Reason, Rejection};
 
-pub(super) const FORMAT: Format =
-    Format { name: "cortex", summary: "cascade events: one decision per event, one row per attempted layer", sniff: has_shape, parse };
+pub(super) const FORMAT: Format = Format {
+    name: "cortex",
+    summary: "cascade events: one decision per event, one row per attempted layer",
+    sniff: has_shape,
+    check: Some(check::check),
+    parse,
+};
 
 /// What `outcome.task_status` may say.
 const STATUSES: &[&str] = &["completed", "failed", "in_progress", "unknown"];

@@ -14,6 +14,7 @@ pub(super) const FORMAT: Format = Format {
     name: "e009",
     summary: "routing outcomes: one decision per record with its outcome",
     sniff: |records| has_shape(records) && !matrix::repeats_queries(records),
+    check: None,
     parse,
 };
 

@@ -3,15 +3,30 @@
 use std::collections::BTreeMap;
 
 use super::{Format, e009};
+use crate::draft::Draft;
 use crate::json::Json;
+use crate::reason::{REASONS, Reason, Rejection};
+use crate::wide::FAULT;
 
 /// Rows name no static path unless it is logged: that a path ran says nothing about what the rules would have chosen.
 pub(super) const FORMAT: Format = Format {
     name: "matrix",
     summary: "full information: the e009 object, one row per query and path",
     sniff: |records| e009::has_shape(records) && repeats_queries(records),
-    parse: e009::parse_as_logged,
+    check: None,
+    parse,
 };
+
+/// A record, or the reason that stands in its place where a row of a wide table was none.
+fn parse<'a>(value: &Json<'a>, draft: &mut Draft<'a>) -> Result<(), Rejection> {
+    match value.get_text(FAULT) {
+        Some(code) => {
+            let entry = REASONS.iter().find(|entry| entry.code == code);
+            Err(Rejection::new(entry.map_or(Reason::UnknownFormat, |entry| entry.reason), value.get_text("message").unwrap_or_default()))
+        }
+        None => e009::parse_as_logged(value, draft),
+    }
+}
 
 /// Whether one `query_id` stands in two records with different paths.
 pub(super) fn repeats_queries(records: &[Json<'_>]) -> bool {

@@ -1,8 +1,8 @@
 //! `router-metrics`: the A/B gateway's log (`ml-router-metrics.jsonl`).
 //!
-//! It carries no query text: a row becomes a decision with an empty query whose `trace_id` is the task, so that it can be joined with a
-//! log that has the text. The group stays a further scalar (`log.ab_test_group`): its share of the traffic is a property of the whole
-//! log and not of a row.
+//! It carries no query text: a row becomes a decision with an empty query whose `query_id` is the task, so that it can be joined with a
+//! log that has the text; its `trace_id` is its own, since that log may use the task as its id. The group stays a further scalar
+//! (`log.ab_test_group`): its share of the traffic is a property of the whole log and not of a row.
 
 use std::borrow::Cow;
 
@@ -16,8 +16,12 @@ pub(super) const FORMAT: Format = Format {
     name: "router-metrics",
     summary: "A/B gateway: method, group and outcome per task, without query texts",
     sniff: has_shape,
+    check: None,
     parse,
 };
+
+/// What the gateway's own ids begin with.
+const ID_PREFIX: &str = "ab-test/";
 
 /// What `method` may say.
 const METHODS: &[&str] = &["rule-based", "ml"];
@@ -48,8 +52,8 @@ fn parse<'a>(value: &Json<'a>, draft: &mut Draft<'a>) -> Result<(), Rejection> {
             other => draft.extras.take("log", other, value),
         }
     }
-    draft.trace_id = required("task_id", task_id)?;
-    draft.query_id = draft.trace_id.clone();
+    draft.query_id = required("task_id", task_id)?;
+    draft.trace_id = Cow::Owned(format!("{ID_PREFIX}{}", draft.query_id));
     draft.timestamp = required("timestamp", time)?;
     draft.path = required("selected_master", path)?;
     let method = required("method", method)?;
@@ -80,7 +84,8 @@ mod tests {
     #[test]
     fn a_task_is_a_decision_without_a_query() {
         let decision = samples::decision(&FORMAT, samples::ROUTER_METRICS).unwrap();
-        assert_eq!((decision.trace_id.as_str(), decision.query.as_str(), decision.path.as_str()), ("task-1", "", "cicd-master"));
+        assert_eq!((decision.trace_id.as_str(), decision.query.as_str(), decision.path.as_str()), ("ab-test/task-1", "", "cicd-master"));
+        assert_eq!(decision.query_id, "task-1");
         assert_eq!((decision.policy_id.as_deref(), decision.success, decision.propensity), (Some("rule-based"), Some(true), None));
         assert_eq!(decision.extras.get("log.ab_test_group"), Some(&Scalar::Text("control".into())));
     }

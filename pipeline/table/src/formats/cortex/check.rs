@@ -1,0 +1,316 @@
+//! The constraints of `schemas/cortex-event.schema.json`, checked by hand: a fraction of what a general validator costs.
+//!
+//! A test compares both on damaged events. Masters are those that the cascade's schema or its configuration lists.
+
+use crate::json::{Json, quote};
+use crate::reason::{Reason, Rejection};
+
+/// What a value must be.
+enum Rule {
+    /// Text.
+    Text,
+    /// Text or null.
+    TextOrNull,
+    /// Text of a shape: its name, and whether a text has it.
+    Shape(&'static str, fn(&str) -> bool),
+    /// One of several texts.
+    OneOf(&'static [&'static str]),
+    /// True or false.
+    Flag,
+    /// True, false or null.
+    FlagOrNull,
+    /// A number in a range.
+    Number(f64, f64),
+    /// A number in a range, or null.
+    NumberOrNull(f64, f64),
+    /// A whole number in a range.
+    Whole(f64, f64),
+    /// An object: required keys and rules of known ones.
+    Object(&'static [&'static str], &'static [(&'static str, Rule)]),
+    /// A list of values that all follow one rule.
+    List(&'static Rule),
+}
+
+const LAYERS: &[&str] = &["keyword", "semantic", "rag", "pytorch", "clarification"];
+const MASTERS: &[&str] =
+    &["development-master", "security-master", "inventory-master", "cicd-master", "resource-manager", "coordinator-master"];
+const SHARE: Rule = Rule::Number(0.0, 1.0);
+const DURATION: Rule = Rule::Number(0.0, f64::INFINITY);
+
+const LAYER: Rule = Rule::Object(
+    &["layer_id", "layer_name", "attempted", "confidence"],
+    &[
+        ("layer_id", Rule::Whole(1.0, 5.0)),
+        ("layer_name", Rule::OneOf(LAYERS)),
+        ("attempted", Rule::Flag),
+        ("success", Rule::Flag),
+        ("confidence", SHARE),
+        ("threshold", SHARE),
+        ("selected_master", Rule::TextOrNull),
+        ("latency_ms", DURATION),
+        ("metadata", Rule::Object(&[], &[])),
+    ],
+);
+
+const EVENT: Rule = Rule::Object(
+    &["event_id", "timestamp", "task_description", "routing_layers", "final_decision", "total_latency_ms"],
+    &[
+        ("event_id", Rule::Shape("route-<date>-<time>-<8 hexadecimal digits>", is_event_id)),
+        ("timestamp", Rule::Text),
+        ("task_id", Rule::Text),
+        ("task_description", Rule::Text),
+        (
+            "task_metadata",
+            Rule::Object(
+                &[],
+                &[("priority", Rule::OneOf(&["low", "medium", "high", "critical"])), ("source", Rule::Text), ("user_id", Rule::Text)],
+            ),
+        ),
+        ("routing_layers", Rule::List(&LAYER)),
+        (
+            "final_decision",
+            Rule::Object(
+                &["selected_master", "routing_layer", "confidence"],
+                &[
+                    ("selected_master", Rule::OneOf(MASTERS)),
+                    ("routing_layer", Rule::OneOf(LAYERS)),
+                    ("confidence", SHARE),
+                    ("all_probabilities", Rule::Object(&[], &[])),
+                ],
+            ),
+        ),
+        ("total_latency_ms", DURATION),
+        (
+            "outcome",
+            Rule::Object(
+                &[],
+                &[
+                    ("task_completed", Rule::Flag),
+                    ("task_status", Rule::OneOf(super::STATUSES)),
+                    ("was_correct_master", Rule::FlagOrNull),
+                    ("user_corrected_to", Rule::TextOrNull),
+                    ("completion_time_minutes", Rule::NumberOrNull(f64::NEG_INFINITY, f64::INFINITY)),
+                    ("quality_score", Rule::NumberOrNull(0.0, 1.0)),
+                ],
+            ),
+        ),
+        (
+            "learning_feedback",
+            Rule::Object(
+                &[],
+                &[
+                    ("correct_routing", Rule::Flag),
+                    ("should_have_routed_to", Rule::TextOrNull),
+                    ("layer_should_have_caught", Rule::TextOrNull),
+                    ("threshold_too_high", Rule::Flag),
+                    ("threshold_too_low", Rule::Flag),
+                ],
+            ),
+        ),
+    ],
+);
+
+/// Checks an event against the schema.
+///
+/// # Errors
+/// The first constraint that is not kept, with its key.
+pub(super) fn check(event: &Json<'_>) -> Result<(), Rejection> {
+    follow(&EVENT, event, "")
+}
+
+fn follow(rule: &Rule, value: &Json<'_>, key: &str) -> Result<(), Rejection> {
+    let wrong = |expected: &str| {
+        let what = if key.is_empty() { "a record" } else { key };
+        Err(Rejection::new(Reason::WrongType, format!("`{what}` must be {expected}, found {}", value.kind())))
+    };
+    match (rule, value) {
+        (Rule::TextOrNull | Rule::FlagOrNull | Rule::NumberOrNull(..), Json::Null) => Ok(()),
+        (Rule::Text | Rule::TextOrNull, Json::Text(_)) | (Rule::Flag | Rule::FlagOrNull, Json::Bool(_)) => Ok(()),
+        (Rule::Shape(name, has_it), Json::Text(text)) if !has_it(text) => not_allowed(key, name, text),
+        (Rule::OneOf(words), Json::Text(text)) if !words.contains(&text.as_ref()) => {
+            not_allowed(key, &format!("one of {}", words.join(", ")), text)
+        }
+        (Rule::Shape(..) | Rule::OneOf(_), Json::Text(_)) => Ok(()),
+        (Rule::Number(low, high) | Rule::NumberOrNull(low, high), Json::Integer(_) | Json::Number(_)) => in_range(*low, *high, value, key),
+        (Rule::Whole(low, high), Json::Integer(_)) => in_range(*low, *high, value, key),
+        (Rule::Whole(low, high), Json::Number(number)) if number.fract() == 0.0 => in_range(*low, *high, value, key),
+        (Rule::Object(required, known), Json::Object(_)) => {
+            if let Some(missing) = required.iter().find(|name| value.get(name).is_none()) {
+                return Err(Rejection::missing(&dotted(key, missing)));
+            }
+            for (name, rule) in *known {
+                if let Some(inner) = value.get(name) {
+                    follow(rule, inner, name).map_err(|rejection| within(key, name, rejection))?;
+                }
+            }
+            Ok(())
+        }
+        (Rule::List(rule), Json::List(items)) => items.iter().try_for_each(|item| follow(rule, item, key)),
+        (Rule::Text | Rule::TextOrNull | Rule::Shape(..) | Rule::OneOf(_), _) => wrong("text"),
+        (Rule::Flag | Rule::FlagOrNull, _) => wrong("true or false"),
+        (Rule::Number(..) | Rule::NumberOrNull(..), _) => wrong("a number"),
+        (Rule::Whole(..), _) => wrong("a whole number"),
+        (Rule::Object(..), _) => wrong("an object"),
+        (Rule::List(_), _) => wrong("a list"),
+    }
+}
+
+fn in_range(low: f64, high: f64, value: &Json<'_>, key: &str) -> Result<(), Rejection> {
+    let number = match value {
+        Json::Integer(number) => *number as f64,
+        Json::Number(number) => *number,
+        _ => return Ok(()),
+    };
+    if low <= number && number <= high {
+        return Ok(());
+    }
+    let range = if high == f64::INFINITY { format!("{low} or more") } else { format!("in [{low}, {high}]") };
+    Err(Rejection::new(Reason::NumberOutOfRange, format!("`{key}` must be {range}, found {number}")))
+}
+
+fn not_allowed(key: &str, expected: &str, found: &str) -> Result<(), Rejection> {
+    Err(Rejection::new(Reason::ValueNotAllowed, format!("`{key}` must be {expected}, found \"{}\"", quote(found))))
+}
+
+/// Puts the outer key before the inner one in a message.
+fn within(key: &str, name: &str, rejection: Rejection) -> Rejection {
+    if key.is_empty() {
+        return rejection;
+    }
+    let message = rejection.message.replacen(&format!("`{name}"), &format!("`{key}.{name}"), 1);
+    Rejection::new(rejection.reason, message)
+}
+
+fn dotted(key: &str, name: &str) -> String {
+    if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") }
+}
+
+/// `route-`, eight digits, six digits, eight hexadecimal digits.
+fn is_event_id(text: &str) -> bool {
+    let parts: Vec<&[u8]> = text.split('-').map(str::as_bytes).collect();
+    let [b"route", date, time, number] = parts[..] else { return false };
+    let digits = |part: &[u8], n: usize| part.len() == n && part.iter().all(u8::is_ascii_digit);
+    let hexadecimal = number.len() == 8 && number.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    digits(date, 8) && digits(time, 6) && hexadecimal
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::formats::samples;
+
+    fn validator() -> jsonschema::Validator {
+        let schema: Value = serde_json::from_str(include_str!("../../../schemas/cortex-event.schema.json")).unwrap();
+        jsonschema::validator_for(&schema).unwrap()
+    }
+
+    fn checked(event: &Value) -> Result<(), Rejection> {
+        check(&Json::parse(&event.to_string()).unwrap())
+    }
+
+    /// Every place in an event, as the pointers of its values, parents first.
+    fn places(value: &Value, at: &str, found: &mut Vec<String>) {
+        found.push(at.to_owned());
+        match value {
+            Value::Object(map) => map.iter().for_each(|(key, value)| places(value, &format!("{at}/{key}"), found)),
+            Value::Array(items) => items.iter().enumerate().for_each(|(at_item, value)| places(value, &format!("{at}/{at_item}"), found)),
+            _ => {}
+        }
+    }
+
+    /// Values of every type, and those at the borders of the constraints.
+    fn junk() -> Vec<Value> {
+        vec![
+            json!(null),
+            json!(true),
+            json!(""),
+            json!("keyword"),
+            json!("cicd-master"),
+            json!("resource-manager"),
+            json!("root"),
+            json!("completed"),
+            json!("high"),
+            json!("route-20260105-100000-0000007f"),
+            json!("route-20260105-100000-0000007F"),
+            json!("route-2026010-100000-0000007f"),
+            json!("route-20260105-100000-0000007f-1"),
+            json!("xroute-20260105-100000-0000007f"),
+            json!(0),
+            json!(1),
+            json!(5),
+            json!(6),
+            json!(2.0),
+            json!(2.5),
+            json!(-1),
+            json!(-0.0),
+            json!(1.000001),
+            json!(1e300),
+            json!([]),
+            json!([1]),
+            json!([{}]),
+            json!({}),
+            json!({ "a": 1 }),
+        ]
+    }
+
+    /// The jsonschema crate, 0.60, is the oracle.
+    #[test]
+    fn one_damage_anywhere_is_judged_as_the_schema_judges_it() {
+        let (validator, event) = (validator(), serde_json::from_str::<Value>(samples::CORTEX).unwrap());
+        assert!(validator.is_valid(&event));
+        let mut all = Vec::new();
+        places(&event, "", &mut all);
+        let (mut n_refused, mut n_taken) = (0, 0);
+        for place in &all {
+            for value in junk() {
+                let mut damaged = event.clone();
+                *damaged.pointer_mut(place).unwrap() = value;
+                let taken = validator.is_valid(&damaged);
+                assert_eq!(checked(&damaged).is_ok(), taken, "{place}: {damaged}");
+                (n_refused, n_taken) = (n_refused + u32::from(!taken), n_taken + u32::from(taken));
+            }
+            if let Some((parent, key)) = place.rsplit_once('/') {
+                let mut damaged = event.clone();
+                if let Some(Value::Object(map)) = damaged.pointer_mut(parent) {
+                    map.remove(key);
+                }
+                assert_eq!(checked(&damaged).is_ok(), validator.is_valid(&damaged), "without {place}");
+            }
+        }
+        assert!(n_refused > 500 && n_taken > 200, "{n_refused} {n_taken}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+        #[test]
+        fn several_damages_are_judged_as_the_schema_judges_them(damages in proptest::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 1..4)) {
+            let (validator, mut event) = (validator(), serde_json::from_str::<Value>(samples::CORTEX).unwrap());
+            for (place, value) in damages {
+                let mut all = Vec::new();
+                places(&event, "", &mut all);
+                *event.pointer_mut(&all[place.index(all.len())]).unwrap() = junk()[value.index(junk().len())].clone();
+            }
+            prop_assert_eq!(checked(&event).is_ok(), validator.is_valid(&event), "{}", event);
+        }
+    }
+
+    #[test]
+    fn messages_name_the_whole_key() {
+        let mut event: Value = serde_json::from_str(samples::CORTEX).unwrap();
+        event["final_decision"]["confidence"] = json!(1.5);
+        let rejection = checked(&event).unwrap_err();
+        assert_eq!(
+            (rejection.reason, rejection.message.as_str()),
+            (Reason::NumberOutOfRange, "`final_decision.confidence` must be in [0, 1], found 1.5")
+        );
+        event["final_decision"] = json!({ "selected_master": "root", "routing_layer": "rag", "confidence": 1 });
+        assert!(checked(&event).unwrap_err().message.starts_with("`final_decision.selected_master` must be one of development-master, "));
+        event["final_decision"] = json!({});
+        assert_eq!(checked(&event).unwrap_err().message, "`final_decision.selected_master` is missing");
+        event["routing_layers"][1]["layer_id"] = json!(9);
+        assert_eq!(checked(&event).unwrap_err().message, "`routing_layers.layer_id` must be in [1, 5], found 9");
+    }
+}

@@ -1,0 +1,174 @@
+//! Keys, tokens and passwords: by the shapes that their makers gave them, by the word before them, or because nothing else looks so random.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::{Detector, Place, is_word};
+
+pub(super) const DETECTOR: Detector = Detector { name: "keys", mark: "[key]", wanted: |settings| settings.keys, may_hold, find };
+
+/// Shapes that say by themselves what they are; a first group, where there is one, is the secret.
+static SHAPES: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let shapes = [
+        r"(?:AKIA|ASIA|AROA)[0-9A-Z]{16}",
+        r"AIza[0-9A-Za-z_\-]{35}",
+        r"gh[pousr]_[A-Za-z0-9]{30,}",
+        r"github_pat_[A-Za-z0-9_]{22,}",
+        r"glpat-[A-Za-z0-9_\-]{20,}",
+        r"xox[abeoprs]-[A-Za-z0-9\-]{10,}",
+        r"sk-[A-Za-z0-9_\-]{20,}",
+        r"[rsp]k_(?:live|test)_[A-Za-z0-9]{16,}",
+        r"hf_[A-Za-z0-9]{30,}",
+        r"npm_[A-Za-z0-9]{36}",
+        r"pypi-[A-Za-z0-9_\-]{16,}",
+        r"SG\.[A-Za-z0-9_\-]{16,}\.[A-Za-z0-9_\-]{16,}",
+        r"eyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]{8,}(?:\.[A-Za-z0-9_\-]*)?",
+        r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?s:.*?)(?:-----END [A-Z ]*PRIVATE KEY-----|$)",
+        r"(?i:bearer) +[A-Za-z0-9._~+/\-]{16,}=*",
+        r"://[^/\s:@]+:[^/\s@]+@",
+    ];
+    Regex::new(&shapes.join("|")).ok()
+});
+
+/// A secret with its name before it; the group is the secret.
+static NAMED: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r#"(?i)(?:api[_ \-]?key|access[_ \-]?key|secret|token|passw(?:or)?d|passphrase|pwd|credentials?)["'\\]*(?:\s*[:=]\s*|\s+is\s+)["'\\]*([^\s"',;&\\]{6,})"#).ok()
+});
+
+/// Runs of characters that a random token is made of.
+static RUNS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"[A-Za-z0-9_+/\-]{24,}={0,2}").ok());
+
+/// Parts of shapes, one of which every match of [`SHAPES`] holds.
+static HINTS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let parts = [
+        "AKIA",
+        "ASIA",
+        "AROA",
+        "AIza",
+        "ghp_",
+        "gho_",
+        "ghu_",
+        "ghs_",
+        "ghr_",
+        "github_pat_",
+        "glpat-",
+        "xox",
+        "sk-",
+        "k_live_",
+        "k_test_",
+        "hf_",
+        "npm_",
+        "pypi-",
+        "SG.",
+        "eyJ",
+        "-----BEGIN",
+        "earer ",
+        "EARER ",
+        "://",
+    ];
+    Regex::new(&parts.map(regex::escape).join("|")).ok()
+});
+
+/// Words of which every match of [`NAMED`] holds one.
+static WORDS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new("(?i:key|secret|token|passw|passphrase|pwd|credential)").ok());
+
+/// Length from which a run is long enough to be a random token.
+const SHORTEST_RUN: usize = 24;
+
+/// Shortest text that can hold a secret.
+const SHORTEST: usize = 12;
+
+/// Bits per character from which a run counts as random; words and identifiers have less, tokens of 24 mixed characters more.
+const RANDOM_BITS: f64 = 3.8;
+
+fn find(text: &str, place: Place, found: &mut Vec<(usize, usize)>) {
+    if text.len() < SHORTEST {
+        return;
+    }
+    if holds(&HINTS, text)
+        && let Some(shapes) = SHAPES.as_ref()
+    {
+        let starts_word = |at: usize| at == 0 || !is_word(text.as_bytes()[at - 1]) || text.as_bytes()[at] == b':';
+        found.extend(shapes.find_iter(text).filter(|hit| starts_word(hit.start())).map(|hit| (hit.start(), hit.end())));
+    }
+    if place == Place::Free {
+        if holds(&WORDS, text)
+            && let Some(named) = NAMED.as_ref()
+        {
+            let secrets = named.captures_iter(text).filter_map(|hit| hit.get(1)).filter(|secret| looks_chosen(secret.as_str()));
+            found.extend(secrets.map(|secret| (secret.start(), secret.end())));
+        }
+        if has_long_run(text)
+            && let Some(runs) = RUNS.as_ref()
+        {
+            found.extend(runs.find_iter(text).filter(|run| looks_random(run.as_str())).map(|run| (run.start(), run.end())));
+        }
+    }
+    found.sort_unstable();
+    found.dedup_by(|next, kept| {
+        let inside = next.0 < kept.1;
+        if inside {
+            kept.1 = kept.1.max(next.1);
+        }
+        inside
+    });
+}
+
+fn may_hold(text: &str) -> bool {
+    holds(&HINTS, text) || holds(&WORDS, text) || has_long_run(text)
+}
+
+fn holds(regex: &LazyLock<Option<Regex>>, text: &str) -> bool {
+    regex.as_ref().is_some_and(|regex| regex.is_match(text))
+}
+
+/// Whether characters of tokens stand together long enough, with letters of both kinds and digits among them.
+fn has_long_run(text: &str) -> bool {
+    let (mut length, mut seen) = (0, 0_u8);
+    for byte in text.bytes() {
+        let kind = match byte {
+            b'a'..=b'z' => 1,
+            b'A'..=b'Z' => 2,
+            b'0'..=b'9' => 4,
+            b'_' | b'+' | b'/' | b'-' => 0,
+            _ => {
+                (length, seen) = (0, 0);
+                continue;
+            }
+        };
+        length += 1;
+        seen |= kind;
+        if length >= SHORTEST_RUN && seen == 7 {
+            return true;
+        }
+    }
+    false
+}
+
+/// Whether a word after "password is" may be one: not a word of prose, and no mark of an earlier pass.
+fn looks_chosen(word: &str) -> bool {
+    let has = |is: fn(&char) -> bool| word.chars().any(|letter| is(&letter));
+    !word.starts_with('[')
+        && has(char::is_ascii_alphabetic)
+        && (has(char::is_ascii_digit) || word.chars().any(|letter| "!@#$%^*?".contains(letter)))
+}
+
+/// Whether a run is a random token: capital and small letters and several runs of digits, of high entropy. Identifiers of other kinds
+/// (UUIDs, hexadecimal digests, ULIDs) lack one kind of letters.
+fn looks_random(run: &str) -> bool {
+    let bytes = run.as_bytes();
+    let n_digit_runs = (0..bytes.len()).filter(|&at| bytes[at].is_ascii_digit() && (at == 0 || !bytes[at - 1].is_ascii_digit())).count();
+    n_digit_runs >= 3
+        && bytes.iter().any(u8::is_ascii_uppercase)
+        && bytes.iter().any(u8::is_ascii_lowercase)
+        && bits_per_character(bytes) >= RANDOM_BITS
+}
+
+/// Shannon's entropy of the characters.
+fn bits_per_character(bytes: &[u8]) -> f64 {
+    let mut counts = [0_u32; 256];
+    bytes.iter().for_each(|byte| counts[usize::from(*byte)] += 1);
+    let n = bytes.len() as f64;
+    counts.iter().filter(|count| **count > 0).map(|count| f64::from(*count) / n).map(|share| -share * share.log2()).sum()
+}
