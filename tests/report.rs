@@ -20,6 +20,7 @@ fn a_run_is_reported_to_people_machines_and_the_next_run() {
     ## Every policy on the held-out window
     ## How far the log can be trusted
     ## Uplift by query type
+    ## How the learned router ages
     ## The seven questions of E-009
     ## The four questions of the exploratory analysis
     ## The models

@@ -37,7 +37,7 @@ pub(crate) struct Export;
 impl Stage for Export {
     const NAME: &'static str = "export";
     const SUMMARY: &'static str = "packs the artifact that online routers load, with checksums and golden decisions";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const USES_SEED: bool = true;
     type Params = ExportParams;
     type Inputs = (Models, FeatureSchema, FrozenHistory, TrainingReport, Evaluation, DecisionReport, DecisionTable);

@@ -84,6 +84,7 @@ fn contents(sources: &Sources<'_>) -> Document {
     blocks.extend(evidence::trust(sources));
     blocks.extend(ab_test::blocks(sources.ab_test));
     blocks.extend(evidence::segments(sources));
+    blocks.extend(evidence::ageing(sources));
     blocks.extend(evidence::questions(sources));
     blocks.extend(exploration::blocks(sources));
     blocks.extend(models::blocks(sources));

@@ -165,7 +165,13 @@ fn limits(known: &Known<'_>) -> Vec<Block> {
         "Paths that are new, or that changed since the log ended, are unknown to it: train again.".to_owned(),
         known.decision.retraining.map_or_else(
             || "How soon it needs retraining is not known: the log is too short to tell.".to_owned(),
-            |found| format!("It needs retraining after about {} days.", found.interval_days),
+            |found| {
+                if found.decays {
+                    format!("It needs retraining after about {} days.", found.interval_days)
+                } else {
+                    format!("Over {} days it was not shown to age.", found.interval_days)
+                }
+            },
         ),
     ];
     if !worse.is_empty() {

@@ -81,7 +81,7 @@ pub(super) fn limits(sources: &Sources<'_>) -> Vec<Block> {
         ));
     }
     limits.push(
-        "This is one look at one log. Looking every night and stopping at the first good verdict would find good verdicts by luck."
+        "The verdict is one look at one log. Looking every night and stopping at the first good one finds it by luck; the intervals over all nights are for that."
             .to_owned(),
     );
     vec![Block::Chapter("Limits".to_owned()), Block::Bullets(limits.iter().map(|limit| Words::marked(limit)).collect())]

@@ -1,9 +1,9 @@
 //! The evidence: every policy, how far the log can be trusted, every estimator, query types, and E-009's seven questions.
 
-use super::document::{Block, Cell, Table, Words};
-use super::format::{as_words, dollars, grouped, milliseconds, share, signed, spelled};
+use super::document::{Block, Cell, Table, Words, quoted};
+use super::format::{as_words, day, dollars, grouped, milliseconds, percent, share, signed, spelled};
 use super::sources::Sources;
-use crate::artifacts::{Answer, Bounded, Role};
+use crate::artifacts::{Answer, Bounded, FrontierResult, Role};
 
 /// Policies on the held-out window.
 pub(super) fn policies(sources: &Sources<'_>) -> Vec<Block> {
@@ -57,6 +57,43 @@ pub(super) fn policies(sources: &Sources<'_>) -> Vec<Block> {
         blocks.push(Block::paragraph("Below a confidence the static router is asked. What the whole router would have earned at others:"));
         blocks.push(Block::Table(thresholds));
         blocks.extend(sources.figure("risk_coverage", "Failures by share of queries that the model decides"));
+    }
+    blocks.extend(replay.frontier.as_ref().map(frontier).unwrap_or_default());
+    blocks
+}
+
+/// What success would cost at other weights of the price.
+fn frontier(found: &FrontierResult) -> Vec<Block> {
+    let price = |value: f64| if found.unit == "usd" { dollars(value) } else { milliseconds(value) };
+    let mut table = Table::of(&["success that one mean price is worth #", "mean price #", "success #"]);
+    for setting in &found.settings {
+        table.row([
+            Cell::number(format!("{:.3}", setting.lambda), setting.lambda),
+            Cell::number(price(setting.cost), setting.cost),
+            Cell::number(share(setting.quality), setting.quality),
+        ]);
+    }
+    let mut blocks = vec![Block::Section("What success costs".to_owned()), Block::Table(table)];
+    if let Some(quality) = found.aiq {
+        blocks.push(Block::paragraph(&format!(
+            "The mean success of the best mixtures between prices of {} and {} is {} (AIQ).",
+            price(found.costs[0]),
+            price(found.costs[1]),
+            share(quality)
+        )));
+    }
+    if let Some(calls) = &found.strong_calls {
+        let known = |value: Option<f64>| value.map_or_else(|| "unknown".to_owned(), share);
+        blocks.push(Block::paragraph(&format!(
+            "Between the cheapest path {} ({}) and the strongest {} ({}): {} of the gap is recovered on average; half of it takes {} of calls to the strong path, four fifths {}.",
+            quoted(&calls.weak),
+            share(calls.weak_success),
+            quoted(&calls.strong),
+            share(calls.strong_success),
+            known(calls.apgr),
+            known(calls.cpt_50),
+            known(calls.cpt_80)
+        )));
     }
     blocks
 }
@@ -112,8 +149,60 @@ pub(super) fn trust(sources: &Sources<'_>) -> Vec<Block> {
     }
     blocks.extend(sources.figure("weight_overlap", "Importance weights, and every path's share in the log and under the learned router"));
     blocks.extend(estimators(sources));
+    blocks.extend(other_looks(sources));
     blocks
 }
+
+/// The evidence seen otherwise: by session, night by night, and by the protocol that E-009 began with.
+fn other_looks(sources: &Sources<'_>) -> Vec<Block> {
+    let replay = sources.replay;
+    let mut blocks = Vec::new();
+    if let Some(found) = replay.sessions {
+        blocks.push(Block::paragraph(&format!(
+            "The {} rows belong to {} sessions; the deviations of two rows of a session correlate by {:.3}, and intervals count sessions.",
+            grouped(found.rows as u64),
+            grouped(found.sessions as u64),
+            found.exploration_correlation
+        )));
+    }
+    if !replay.looks.is_empty() {
+        let mut table =
+            Table::of(&["day", "decisions so far #", "uplift in points #", "95 % over all nights", "95 % had this been the only look"]);
+        for look in &replay.looks {
+            table.row([
+                Cell::text(&day(look.day * MICROS_PER_DAY)),
+                Cell::count(look.rows as u64),
+                Cell::number(signed(look.uplift_points), look.uplift_points),
+                Cell::text(&format!("[{}, {}]", signed(look.lower), signed(look.upper))),
+                Cell::text(&format!("[{}, {}]", signed(look.lower_at_one_look), signed(look.upper_at_one_look))),
+            ]);
+        }
+        blocks.push(Block::Section("The uplift night by night".to_owned()));
+        blocks.push(Block::paragraph(
+            "Who looks every night and stops at the first good one needs the wider interval, which holds at all nights together.",
+        ));
+        blocks.push(Block::Table(table));
+    }
+    if let Some(found) = replay.seed_protocol {
+        blocks.push(Block::Section("The protocol that E-009 began with".to_owned()));
+        blocks.push(Block::paragraph(&format!(
+            "{} held-out queries to the static router, {} to the learned one: {} and {}, a difference of {} points [{}, {}]. Groups of this size show an uplift of {} points in {:.0} of 100 tests.",
+            found.static_queries,
+            found.learned_queries,
+            percent(found.static_success),
+            percent(found.learned_success),
+            found.difference_points.value.map_or_else(|| "unknown".to_owned(), signed),
+            signed(found.difference_points.lower),
+            signed(found.difference_points.upper),
+            found.power_for_points,
+            100.0 * found.power
+        )));
+    }
+    blocks
+}
+
+/// Microseconds of a day.
+const MICROS_PER_DAY: i64 = 86_400_000_000;
 
 fn estimators(sources: &Sources<'_>) -> Vec<Block> {
     let replay = sources.replay;
@@ -180,10 +269,38 @@ pub(super) fn segments(sources: &Sources<'_>) -> Vec<Block> {
         )));
     }
     if !replay.harmed_segments.is_empty() {
-        let names: Vec<String> = replay.harmed_segments.iter().map(|name| super::document::quoted(name)).collect();
+        let names: Vec<String> = replay.harmed_segments.iter().map(|name| quoted(name)).collect();
         blocks.push(Block::paragraph(&format!("**Harmed:** {}.", names.join(", "))));
     }
     blocks.extend(sources.figure("uplift_by_segment", "Uplift by query type, with bounds"));
+    blocks
+}
+
+/// How the learned router ages.
+pub(super) fn ageing(sources: &Sources<'_>) -> Vec<Block> {
+    let mut blocks = vec![Block::Chapter("How the learned router ages".to_owned())];
+    let Some(found) = &sources.replay.retraining else {
+        blocks.push(Block::paragraph("The log is too short to tell, or identifies nothing."));
+        return blocks;
+    };
+    let words = if found.decays {
+        format!("It has lost a point to a freshly trained one after about {} days.", found.interval_days)
+    } else {
+        format!("No loss of a point within {} days is shown.", found.interval_days)
+    };
+    blocks.push(Block::paragraph(&format!(
+        "{words} It loses {:.2} points a day [{:.2}, {:.2}], one-sided 95 % bounds.",
+        found.loss_per_day, found.loss_per_day_lower, found.loss_per_day_upper
+    )));
+    let mut table = Table::of(&["age in days #", "fresh minus old, points #", "95 % interval"]);
+    for point in &found.points {
+        table.row([
+            Cell::number(format!("{:.1}", point.age_days), point.age_days),
+            Cell::number(signed(point.loss_points), point.loss_points),
+            Cell::text(&format!("[{}, {}]", signed(point.lower), signed(point.upper))),
+        ]);
+    }
+    blocks.push(Block::Table(table));
     blocks
 }
 

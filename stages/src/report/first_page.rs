@@ -4,7 +4,6 @@ use super::document::{Block, Cell, Document, Table, Words, quoted};
 use super::format::{as_words, dollars, grouped, met, milliseconds, minute, percent, points, share, short, spelled};
 use super::sources::Sources;
 use crate::artifacts::{Bounded, RatePair};
-use routewright_ope::Rule;
 
 /// E-009: "routing accuracy above 97 %".
 const ROUTING_ACCURACY: f64 = 0.97;
@@ -76,20 +75,21 @@ pub(super) fn reason_in_words(sources: &Sources<'_>) -> String {
 
 /// E-009, section 4: metric, static, learned, target, met.
 pub(super) fn criteria(sources: &Sources<'_>) -> Table {
-    let (decision, replay) = (sources.decision, sources.replay);
+    let (decision, replay, rule) = (sources.decision, sources.replay, &sources.decision.rule);
     let mut table = Table::of(&["metric", "static", "learned", "learned against static", "target", "met"]);
     let mut row = |cells: [String; 6]| table.row(cells.map(|text| Cell::text(&text)));
     let success = |name: &str| replay.policy(name).map_or_else(|| "unknown".to_owned(), |policy| percent(policy.success));
-    let is_met = decision.success.uplift_points.map(|value| value >= Rule::ADOPT_POINTS && decision.success.lower > Rule::MINIMAL_POINTS);
+    let floor = if rule.strict { rule.adopt_points } else { rule.adopt_lower };
+    let is_met = decision.success.uplift_points.map(|value| value >= rule.adopt_points && decision.success.lower > floor);
     row([
         "success rate".to_owned(),
         success("static"),
         success("learned"),
         points(&replay.uplift),
-        format!("{:+.0} points or more, lower bound above {:+.0}", Rule::ADOPT_POINTS, Rule::MINIMAL_POINTS),
+        format!("{:+} points or more, lower bound above {floor:+}", rule.adopt_points),
         strong(is_met),
     ]);
-    let target = format!("at most {:.0} % slower, upper bound too", 100.0 * (Rule::LATENCY_MARGIN - 1.0));
+    let target = format!("at most {:.0} % slower, upper bound too", 100.0 * (rule.latency_margin - 1.0));
     row(match replay.latency {
         Some(ratio) => [
             "mean latency".to_owned(),
@@ -97,7 +97,7 @@ pub(super) fn criteria(sources: &Sources<'_>) -> Table {
             milliseconds(ratio.learned_mean),
             format!("× {:.2} [{:.2}, {:.2}]", ratio.ratio, ratio.lower, ratio.upper),
             target,
-            strong(Some(ratio.upper < Rule::LATENCY_MARGIN)),
+            strong(Some(ratio.upper < rule.latency_margin)),
         ],
         None => ["mean latency".to_owned(), "unknown".to_owned(), "unknown".to_owned(), "–".to_owned(), target, strong(None)],
     });
@@ -125,15 +125,15 @@ pub(super) fn criteria(sources: &Sources<'_>) -> Table {
         "rules".to_owned(),
         format!("a tree of depth {} agrees on {}", explained.surrogate_depth, share(explained.surrogate_fidelity)),
         "–".to_owned(),
-        format!("{:.0} % at depth {} or less", 100.0 * Rule::MIN_SURROGATE_FIDELITY, Rule::MAX_SURROGATE_DEPTH),
+        format!("{:.0} % at depth {} or less", 100.0 * rule.min_surrogate_fidelity, rule.max_surrogate_depth),
         strong(Some(explained.acceptable)),
     ]);
-    let target = format!("{} days or more", Rule::MIN_RETRAINING_DAYS);
+    let target = format!("{} days or more", rule.min_retraining_days);
     row(match sources.decision.retraining {
         Some(found) => [
             "retraining interval".to_owned(),
             "none".to_owned(),
-            format!("{} days", found.interval_days),
+            if found.decays { format!("{} days", found.interval_days) } else { format!("more than {} days", found.interval_days) },
             "–".to_owned(),
             target,
             strong(Some(found.acceptable)),
