@@ -77,7 +77,14 @@ pub(crate) fn run(arguments: &Arguments, project: &ProjectArguments, messages: &
     }
     let doubt = doubt(project, &place)?;
     let (exit, paragraph) = answer(&on_file, doubt.as_deref(), &arguments.accept);
+    if let (Some(doubt), Some(_)) = (&doubt, &arguments.reason) {
+        return Err(
+            UsageError(format!("a decision that may not be believed cannot be overridden: {doubt}; run the line again first")).into()
+        );
+    }
     let signed_off = signed_off(arguments, project, &place, (&on_file.verdict, &on_file.reason))?;
+    // What may not be believed is not accepted, whoever signed it.
+    let signed_off = signed_off.map(|(signed, holds)| (signed, holds && doubt.is_none()));
     let (exit, paragraph) = with_override(exit, paragraph, signed_off.as_ref());
     let signed_off = signed_off.map(|(signed, _)| signed);
     let answer = Answer {
@@ -128,7 +135,7 @@ fn with_override(exit: Exit, paragraph: String, signed: Option<&(Override, bool)
         Some((signed, false)) => (
             exit,
             format!(
-                "{paragraph} An override by {} on {} is on record, but for another decision ({}), and does not count.",
+                "{paragraph} An override by {} on {} is on record, but does not count: it was signed for another decision ({}), or this one may not be believed.",
                 signed.by, signed.at, signed.verdict
             ),
         ),
