@@ -108,6 +108,7 @@ fn help_lists_every_command() {
       generate     Write a log with known truth
       schema       Show the columns of a table: name, type, unit, meaning
       head         Show the first rows of a table
+      rotate       Archive logs beyond a size or an age
       route        Decide with an artifact
       verify       Check an artifact: checksums, schema, golden decisions
       ope          Estimate a policy on any table of logged decisions, with every estimator

@@ -64,7 +64,7 @@ fn an_expectation_that_fails_stops_the_run_and_names_its_setting() {
     let old = project.run(&["--set", "ingest.expect.age_hours.warn=24", "--set", "ingest.expect.age_hours.fail=48", "ingest"]);
     assert_eq!(old.code, 3, "{}", old.stderr);
     assert!(old.stderr.contains("`ingest.expect.age_hours`: the newest decision is "), "{}", old.stderr);
-    let moment = "--set=ingest.expect.until=2026-01-03T11:00:00Z";
+    let moment = "--set=ingest.expect.until=\"2026-01-03T11:00:00Z\"";
     let fresh = project.run(&[moment, "--set", "ingest.expect.age_hours.fail=48", "ingest"]);
     assert_eq!(fresh.code, 0, "the clock is not asked where a moment is set: {}", fresh.stderr);
     let wrong = project.run(&["--set", "ingest.expect.outside.warn=2", "ingest"]);

@@ -25,6 +25,7 @@ fn a_run_is_reported_to_people_machines_and_the_next_run() {
     ## The four questions of the exploratory analysis
     ## The models
     ## What was done
+    ## Quality of the log
     ## Limits
     ");
     let metrics: Vec<&str> =

@@ -86,6 +86,9 @@ fn read_outcomes(decisions: &Decisions, paths: &Paths, train_share: f64, seed: S
             append(&mut outcomes, &decision, paths);
         }
     }
+    if outcomes.trace_ids.is_empty() {
+        return Err(StageError::data("no decision carries a query, so there is nothing to learn a route from"));
+    }
     if !any_propensities {
         outcomes.propensities_of_all.clear();
     }

@@ -146,7 +146,8 @@ fn judge(report: &IngestReport, context: &Context<'_>) -> Vec<String> {
 fn keep_rejected(error: StageError, quarantine: &Path, rejected: &Path) -> StageError {
     // What stands there is of an earlier failure, and an error here must not hide the one on its way.
     let _ = std::fs::remove_dir_all(rejected);
-    let has_records = std::fs::read_dir(quarantine).is_ok_and(|mut files| files.next().is_some());
+    let is_log = |entry: &std::fs::DirEntry| entry.path().extension().is_some_and(|extension| extension == "jsonl");
+    let has_records = std::fs::read_dir(quarantine).is_ok_and(|files| files.flatten().any(|entry| is_log(&entry)));
     if !has_records || std::fs::rename(quarantine, rejected).is_err() {
         return error;
     }

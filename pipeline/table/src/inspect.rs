@@ -5,7 +5,8 @@ use std::path::Path;
 
 use crate::error::IngestError;
 use crate::formats::Format;
-use crate::ingest::{IngestSettings, Rules, parse_batch, sniff_batch};
+use crate::ingest::IngestSettings;
+use crate::pieces::{Rules, parse_batch, sniff_batch};
 use crate::reason::Reason;
 use crate::records::RecordReader;
 use crate::report::Counts;

@@ -42,6 +42,7 @@ mod json;
 mod judgement;
 mod ledger;
 mod parquet_file;
+mod pieces;
 mod plain;
 mod quarantine;
 mod reason;
