@@ -23,9 +23,9 @@ use crate::error::TableError;
 use crate::report::IngestReport;
 use crate::scan::{Wanted, scan_days};
 
-/// Two limits of one quantity.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// Two limits of one quantity; one that is not given is 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Beyond it the expectation warns.
     pub warn: f64,
