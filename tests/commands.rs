@@ -118,7 +118,7 @@ fn help_lists_every_command() {
       analyze      Analyse each layer of a cascade and its threshold
       tune         Find better thresholds by replaying a cascade; writes them only with --apply
       profile      Say where the time goes: percentiles, bottlenecks, caches, changes
-      alerts       Hold metrics against targets and exit 12 when one is off; writes metrics for Prometheus
+      alerts       Hold metrics against targets, exit 12 when one is off, and write them for Prometheus
       bench        Measure the machinery on generated data
       completions  Print completions for a shell
       help         Print this message or the help of the given subcommand(s)

@@ -95,7 +95,7 @@ pub(crate) enum Command {
     Tune(tune::Arguments),
     /// Say where the time goes: percentiles, bottlenecks, caches, changes
     Profile(profile::Arguments),
-    /// Hold metrics against targets and exit 12 when one is off; writes metrics for Prometheus
+    /// Hold metrics against targets, exit 12 when one is off, and write them for Prometheus
     Alerts(alerts::Arguments),
     /// Measure the machinery on generated data
     #[command(subcommand)]
