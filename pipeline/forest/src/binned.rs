@@ -1,6 +1,7 @@
 //! A table as small integers: every column cut at its quantiles, once for all forests that are grown on it.
 
 use rayon::prelude::*;
+use routewright_router::category_of;
 
 use crate::matrix::Matrix;
 
@@ -33,14 +34,30 @@ pub struct Binned {
 pub(crate) struct BinnedColumn {
     /// Largest raw value of each bin but the last, moved half-way to the next bin's smallest: the thresholds of splits.
     pub cuts: Vec<f32>,
+    /// Whether the column holds categories, which are their own codes and have no cuts.
+    pub is_category: bool,
 }
 
 impl Binned {
     /// Codes a table. `max_bins`: 2 to [`MAX_BINS`], held there.
     pub fn new(matrix: &Matrix<'_>, max_bins: usize) -> Self {
+        Self::with_categories(matrix, max_bins, |_| false)
+    }
+
+    /// Codes a table, some of whose columns hold categories: whole numbers from 0 to 254 without an order, everything else being missing.
+    ///
+    /// Splits of such a column send a set of its categories to the left, found among the sets that the mean target orders
+    /// (Fisher 1958; with more than two classes, one order per class).
+    pub fn with_categories(matrix: &Matrix<'_>, max_bins: usize, is_category: impl Fn(usize) -> bool + Sync) -> Self {
         let (n_rows, n_columns) = (matrix.n_rows(), matrix.n_columns());
         let max_bins = max_bins.clamp(2, MAX_BINS);
-        let columns: Vec<BinnedColumn> = (0..n_columns).into_par_iter().map(|column| cut(matrix.column(column), max_bins)).collect();
+        let columns: Vec<BinnedColumn> = (0..n_columns)
+            .into_par_iter()
+            .map(|column| {
+                let category = BinnedColumn { cuts: Vec::new(), is_category: true };
+                if is_category(column) { category } else { cut(matrix.column(column), max_bins) }
+            })
+            .collect();
         let mut codes = vec![0; n_rows * n_columns];
         codes.par_chunks_mut(CHUNK_ROWS * n_columns).enumerate().for_each(|(chunk, codes)| {
             for (position, column) in columns.iter().enumerate() {
@@ -99,6 +116,9 @@ impl Binned {
 impl BinnedColumn {
     /// The bin of a value: the number of cuts below it.
     fn code(&self, value: f32) -> u8 {
+        if self.is_category {
+            return category_of(value).unwrap_or(MISSING);
+        }
         if value.is_nan() { MISSING } else { self.cuts.partition_point(|&cut| cut < value) as u8 }
     }
 
@@ -119,7 +139,7 @@ fn cut(values: &[f32], max_bins: usize) -> BinnedColumn {
     } else {
         quantile_cuts(&keys, max_bins)
     };
-    BinnedColumn { cuts }
+    BinnedColumn { cuts, is_category: false }
 }
 
 /// Cuts sorted values into at most `max_bins` runs, each as long as what is left divided by the bins that are left; equal values stay together.
@@ -175,7 +195,7 @@ mod tests {
     #[test]
     fn few_values_get_a_bin_each_with_thresholds_half_way() {
         let column = cut(&[3.0, 1.0, f32::NAN, 1.0, -0.0, 0.0], 255);
-        assert_eq!(column, BinnedColumn { cuts: vec![0.5, 2.0] });
+        assert_eq!(column, BinnedColumn { cuts: vec![0.5, 2.0], is_category: false });
         assert_eq!(codes(&[3.0, 1.0, f32::NAN, 1.0, -0.0, 0.0], 255), [2, 1, 255, 1, 0, 0]);
     }
 
@@ -197,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_column_without_values_has_one_empty_bin() {
-        assert_eq!(cut(&[f32::NAN, f32::NAN], 255), BinnedColumn { cuts: vec![] });
+        assert_eq!(cut(&[f32::NAN, f32::NAN], 255), BinnedColumn { cuts: vec![], is_category: false });
     }
 
     #[test]

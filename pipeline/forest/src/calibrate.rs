@@ -1,7 +1,7 @@
 //! Maps from scores to probabilities, fitted on rows the scoring forest did not see, and chosen by cross-validation.
 
 use routewright_domain::Seed;
-use routewright_router::{Calibration, CalibrationError, Isotonic, Platt};
+use routewright_router::{Beta, Calibration, CalibrationError, Isotonic, Platt};
 use serde::{Deserialize, Serialize};
 
 use crate::folds::{FoldError, Folds};
@@ -27,7 +27,7 @@ const MIN_OUTCOMES: f64 = 10.0;
 pub struct ChosenCalibration {
     /// The candidate of least Brier score, fitted on all rows; the simpler one of equals.
     pub calibration: Calibration,
-    /// Cross-validated Brier scores: identity, then Platt, then isotonic.
+    /// Cross-validated Brier scores: identity, then Platt, then beta, then isotonic.
     pub brier: Vec<CandidateBrier>,
 }
 
@@ -51,7 +51,7 @@ pub enum CalibrateError {
     Curve(#[from] CalibrationError),
 }
 
-/// Chooses between identity, Platt and isotonic by Brier score in five folds, and fits the best on all rows.
+/// Chooses between identity, Platt, beta and isotonic by Brier score in five folds, and fits the best on all rows.
 ///
 /// `scored`: out-of-bag or held-out scores, never those of training rows; `groups`: one key per row, such as the query, kept in one fold.
 /// With fewer than ten successes or failures the identity is taken.
@@ -69,7 +69,7 @@ pub fn choose_calibration(scored: &Scored<'_>, groups: &[u64], seed: Seed) -> Re
     if successes.min(n_rows as f64 - successes) < MIN_OUTCOMES {
         return Ok(ChosenCalibration { calibration: Calibration::Identity, brier: vec![identity] });
     }
-    let (mut platt_loss, mut isotonic_loss) = (0.0, 0.0);
+    let (mut platt_loss, mut beta_loss, mut isotonic_loss) = (0.0, 0.0, 0.0);
     let rows: Vec<u32> = (0..n_rows as u32).collect();
     for fold in 0..folds.n_folds() {
         let (train, test) = folds.split(&rows, fold);
@@ -80,6 +80,7 @@ pub fn choose_calibration(scored: &Scored<'_>, groups: &[u64], seed: Seed) -> Re
         let loss =
             |calibration: &Calibration| -> f64 { test.iter().map(|&(score, outcome)| (calibration.apply(score) - outcome).powi(2)).sum() };
         platt_loss += loss(&Calibration::Platt(platt(&train)?));
+        beta_loss += loss(&Calibration::Beta(beta(&train)?));
         isotonic_loss += loss(&Calibration::Isotonic(isotonic(&train)?));
     }
     let candidate = |name: &str, loss: f64| CandidateBrier { name: name.to_owned(), brier: loss / n_rows as f64 };
@@ -87,6 +88,7 @@ pub fn choose_calibration(scored: &Scored<'_>, groups: &[u64], seed: Seed) -> Re
     let candidates = [
         (Calibration::Identity, identity),
         (Calibration::Platt(platt(&all)?), candidate("platt", platt_loss)),
+        (Calibration::Beta(beta(&all)?), candidate("beta", beta_loss)),
         (Calibration::Isotonic(isotonic(&all)?), candidate("isotonic", isotonic_loss)),
     ];
     let best = candidates.iter().map(|(_, candidate)| candidate.brier).fold(f64::INFINITY, f64::min);
@@ -113,6 +115,16 @@ pub fn fit_isotonic(scored: &Scored<'_>) -> Result<Isotonic, CalibrationError> {
 /// Source: Platt (1999), without his smoothed targets. Golden values: `tests/golden/calibration.json`.
 pub fn fit_platt(scored: &Scored<'_>) -> Result<Platt, CalibrationError> {
     platt(&scored.pairs().collect::<Vec<_>>())
+}
+
+/// Fits a beta curve over the scores by maximum likelihood, with slopes from 0 to 20.
+///
+/// # Errors
+/// [`CalibrationError`] never happens for scores that were checked.
+///
+/// Source: Kull, Silva Filho, Flach (2017). Golden values: `tests/golden/calibration.json`.
+pub fn fit_beta(scored: &Scored<'_>) -> Result<Beta, CalibrationError> {
+    beta(&scored.pairs().collect::<Vec<_>>())
 }
 
 /// A run of scores with one probability.
@@ -146,52 +158,112 @@ fn isotonic(pairs: &[(f64, f64)]) -> Result<Isotonic, CalibrationError> {
 }
 
 fn platt(pairs: &[(f64, f64)]) -> Result<Platt, CalibrationError> {
-    let n_rows = pairs.len() as f64;
-    let logit = |score: f64| {
+    let rate_logit = rate_logit(pairs);
+    let points: Vec<([f64; 2], f64)> = pairs.iter().map(|&(score, outcome)| ([logit(score), 1.0], outcome)).collect();
+    let [slope, intercept] = maximum_likelihood(&points, [0.0, rate_logit]);
+    if slope <= 0.0 { Platt::new(0.0, rate_logit) } else { Platt::new(slope.min(MAX_SLOPE), intercept) }
+}
+
+fn beta(pairs: &[(f64, f64)]) -> Result<Beta, CalibrationError> {
+    let rate_logit = rate_logit(pairs);
+    let logarithms = |score: f64| {
         let held = score.clamp(LOGIT_MARGIN, 1.0 - LOGIT_MARGIN);
-        (held / (1.0 - held)).ln()
+        [held.ln(), -(1.0 - held).ln()]
     };
-    let points: Vec<(f64, f64)> = pairs.iter().map(|&(score, outcome)| (logit(score), outcome)).collect();
-    // Half a success and half a failure more keep the flat curve finite.
-    let rate = (pairs.iter().map(|pair| pair.1).sum::<f64>() + 0.5) / (n_rows + 1.0);
-    let flat = Platt::new(0.0, logit(rate));
-    let (mut slope, mut intercept) = (0.0, logit(rate));
-    let mut loss = logistic_loss(&points, slope, intercept);
+    let both: Vec<([f64; 3], f64)> = pairs
+        .iter()
+        .map(|&(score, outcome)| {
+            let [success, failure] = logarithms(score);
+            ([success, failure, 1.0], outcome)
+        })
+        .collect();
+    let [success, failure, intercept] = maximum_likelihood(&both, [0.0, 0.0, rate_logit]);
+    if 0.0 <= success && 0.0 <= failure {
+        return Beta::new(success.min(MAX_SLOPE), failure.min(MAX_SLOPE), intercept);
+    }
+    // A slope that would be negative is held at 0, and the other one fitted again, as the curve's authors do.
+    let side = if success < 0.0 { 1 } else { 0 };
+    let one: Vec<([f64; 2], f64)> = pairs.iter().map(|&(score, outcome)| ([logarithms(score)[side], 1.0], outcome)).collect();
+    let [slope, intercept] = maximum_likelihood(&one, [0.0, rate_logit]);
+    match (slope <= 0.0, side) {
+        (true, _) => Beta::new(0.0, 0.0, rate_logit),
+        (false, 0) => Beta::new(slope.min(MAX_SLOPE), 0.0, intercept),
+        (false, _) => Beta::new(0.0, slope.min(MAX_SLOPE), intercept),
+    }
+}
+
+/// A score's logit, held away from the ends.
+fn logit(score: f64) -> f64 {
+    let held = score.clamp(LOGIT_MARGIN, 1.0 - LOGIT_MARGIN);
+    (held / (1.0 - held)).ln()
+}
+
+/// The logit of the rate of successes; half a success and half a failure more keep it finite.
+fn rate_logit(pairs: &[(f64, f64)]) -> f64 {
+    logit((pairs.iter().map(|pair| pair.1).sum::<f64>() + 0.5) / (pairs.len() as f64 + 1.0))
+}
+
+/// The coefficients of a logistic regression of greatest likelihood, by Newton steps that are halved until they help.
+fn maximum_likelihood<const D: usize>(points: &[([f64; D], f64)], start: [f64; D]) -> [f64; D] {
+    let mut at = start;
+    let mut loss = logistic_loss(points, &at);
     for _ in 0..MAX_STEPS {
-        let (mut gradient, mut curvature) = ([0.0; 2], [0.0; 3]);
-        for &(x, outcome) in &points {
-            let p = 1.0 / (1.0 + (-(slope * x + intercept)).exp());
+        let (mut gradient, mut curvature) = ([0.0; D], [[0.0; D]; D]);
+        for (x, outcome) in points {
+            let p = 1.0 / (1.0 + (-dot(&at, x)).exp());
             let (error, weight) = (p - outcome, p * (1.0 - p));
-            gradient = [gradient[0] + error * x, gradient[1] + error];
-            curvature = [curvature[0] + weight * x * x, curvature[1] + weight * x, curvature[2] + weight];
+            for row in 0..D {
+                gradient[row] += error * x[row];
+                for column in 0..D {
+                    curvature[row][column] += weight * x[row] * x[column];
+                }
+            }
         }
-        let determinant = curvature[0] * curvature[2] - curvature[1] * curvature[1];
-        if determinant <= f64::EPSILON * curvature[0] * curvature[2] {
-            break;
-        }
-        let step = [
-            (curvature[2] * gradient[0] - curvature[1] * gradient[1]) / determinant,
-            (curvature[0] * gradient[1] - curvature[1] * gradient[0]) / determinant,
-        ];
+        let Some(step) = solve(curvature, gradient) else { break };
         let moved = (0..20).map(|halvings| 0.5_f64.powi(halvings)).find_map(|share| {
-            let (slope, intercept) = (slope - share * step[0], intercept - share * step[1]);
-            let moved = logistic_loss(&points, slope, intercept);
-            (moved < loss).then_some((slope, intercept, moved))
+            let moved: [f64; D] = std::array::from_fn(|position| at[position] - share * step[position]);
+            let moved_loss = logistic_loss(points, &moved);
+            (moved_loss < loss).then_some((moved, moved_loss))
         });
         let Some(moved) = moved else { break };
-        let gain = loss - moved.2;
-        (slope, intercept, loss) = moved;
-        if gain < 1e-13 * n_rows || slope.abs() > MAX_SLOPE {
+        let gain = loss - moved.1;
+        (at, loss) = moved;
+        if gain < 1e-13 * points.len() as f64 || at[..D - 1].iter().any(|slope| slope.abs() > MAX_SLOPE) {
             break;
         }
     }
-    if slope <= 0.0 { flat } else { Platt::new(slope.min(MAX_SLOPE), intercept) }
+    at
+}
+
+/// Solves a symmetric, positive system by elimination; `None` where it is singular to the last digits.
+fn solve<const D: usize>(mut matrix: [[f64; D]; D], mut right: [f64; D]) -> Option<[f64; D]> {
+    let scale: [f64; D] = std::array::from_fn(|position| matrix[position][position]);
+    for pivot in 0..D {
+        if matrix[pivot][pivot] <= f64::EPSILON * scale[pivot] {
+            return None;
+        }
+        let (above, pivot_right) = (matrix[pivot], right[pivot]);
+        for (row, right) in matrix.iter_mut().zip(&mut right).skip(pivot + 1) {
+            let factor = row[pivot] / above[pivot];
+            row.iter_mut().zip(&above).for_each(|(number, above)| *number -= factor * above);
+            *right -= factor * pivot_right;
+        }
+    }
+    for row in (0..D).rev() {
+        let known: f64 = (row + 1..D).map(|column| matrix[row][column] * right[column]).sum();
+        right[row] = (right[row] - known) / matrix[row][row];
+    }
+    Some(right)
+}
+
+fn dot<const D: usize>(one: &[f64; D], other: &[f64; D]) -> f64 {
+    one.iter().zip(other).map(|(one, other)| one * other).sum()
 }
 
 /// Sum of −ln of what a logistic curve gives to what happened.
-fn logistic_loss(points: &[(f64, f64)], slope: f64, intercept: f64) -> f64 {
-    let loss = |&(x, outcome): &(f64, f64)| {
-        let z = slope * x + intercept;
+fn logistic_loss<const D: usize>(points: &[([f64; D], f64)], at: &[f64; D]) -> f64 {
+    let loss = |(x, outcome): &([f64; D], f64)| {
+        let z = dot(at, x);
         z.max(0.0) + (-z.abs()).exp().ln_1p() - outcome * z
     };
     points.iter().map(loss).sum()
@@ -223,12 +295,36 @@ mod tests {
     }
 
     #[test]
+    fn beta_matches_scikit_learn() {
+        let (scores, outcomes, expected) = golden();
+        let beta = fit_beta(&Scored::new(&scores, &outcomes).unwrap()).unwrap();
+        for (found, expected) in beta.parameters().into_iter().zip(expected["beta_slopes_intercept"].as_array().unwrap()) {
+            near(found, expected, 1e-4);
+        }
+    }
+
+    #[test]
+    fn scores_that_err_at_one_end_only_are_cured_by_beta_and_not_by_platt() {
+        // The truth is the square of the score: right near 1, twice as doubtful near 0.
+        let scores: Vec<f64> = (0..4000).map(|row| (f64::from(row) + 0.5) / 4000.0).collect();
+        let outcomes: Vec<f64> = scores.iter().map(|score| score * score).collect();
+        let scored = Scored::new(&scores, &outcomes).unwrap();
+        let error = |calibration: &Calibration| -> f64 {
+            scores.iter().map(|score| (calibration.apply(*score) - score * score).powi(2)).sum::<f64>() / 4000.0
+        };
+        let beta = error(&Calibration::Beta(fit_beta(&scored).unwrap()));
+        let platt = error(&Calibration::Platt(fit_platt(&scored).unwrap()));
+        assert!(2.0 * beta < platt, "{beta} {platt}");
+    }
+
+    #[test]
     fn a_calibration_is_chosen_where_it_helps_and_the_identity_where_not() {
         let (scores, outcomes, _) = golden();
         let groups: Vec<u64> = (0..scores.len() as u64).collect();
         let chosen = choose_calibration(&Scored::new(&scores, &outcomes).unwrap(), &groups, Seed(1)).unwrap();
-        assert_eq!(chosen.calibration.name(), "platt");
-        assert!(chosen.brier[1].brier < chosen.brier[0].brier);
+        let brier = |name: &str| chosen.brier.iter().find(|candidate| candidate.name == name).unwrap().brier;
+        assert_eq!(chosen.calibration.name(), "beta");
+        assert!(brier("beta") < brier("platt") && brier("platt") < brier("identity"));
         let few = choose_calibration(&Scored::new(&scores[..12], &outcomes[..12]).unwrap(), &groups[..12], Seed(1)).unwrap();
         assert_eq!(few.calibration, Calibration::Identity);
     }
@@ -249,7 +345,7 @@ mod tests {
             let (scores, outcomes): (Vec<f64>, Vec<f64>) = pairs.iter().map(|&(score, is_success)| (score, f64::from(u8::from(is_success)))).unzip();
             let scored = Scored::new(&scores, &outcomes).unwrap();
             let isotonic = Calibration::Isotonic(fit_isotonic(&scored).unwrap());
-            prop_assert!(fit_platt(&scored).is_ok());
+            prop_assert!(fit_platt(&scored).is_ok() && fit_beta(&scored).is_ok());
             let rate = outcomes.iter().sum::<f64>() / outcomes.len() as f64;
             let loss: f64 = scored.pairs().map(|(score, outcome)| (isotonic.apply(score) - outcome).powi(2)).sum();
             let constant: f64 = outcomes.iter().map(|outcome| (rate - outcome).powi(2)).sum();

@@ -44,8 +44,62 @@ pub(crate) trait Cell: Copy + Default + Send + Sync {
     /// The share of a class in the weight; or the mean target in [-1, 1], as a share of half the range from its middle.
     fn mean(&self, output: usize) -> f64;
 
+    /// In how many ways categories can be put into an order: one per class where there are more than two.
+    const N_ORDERS: usize;
+
     /// Whether two rows have the same label or target.
     fn is_alike(one: Self::Payload, other: Self::Payload) -> bool;
+}
+
+/// Weights per class judged by their entropy.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Entropy<C>(C);
+
+impl<const W: usize> Cell for Entropy<Weights<W>> {
+    type Payload = (u16, f32);
+
+    const N_ORDERS: usize = Weights::<W>::N_ORDERS;
+
+    #[inline]
+    fn add(&mut self, n_draws: u16, payload: (u16, f32)) {
+        self.0.add(n_draws, payload);
+    }
+
+    #[inline]
+    fn merge(&mut self, other: &Self) {
+        self.0.merge(&other.0);
+    }
+
+    #[inline]
+    fn remove(&mut self, other: &Self) {
+        self.0.remove(&other.0);
+    }
+
+    #[inline]
+    fn n_draws(&self) -> u32 {
+        self.0.n_draws()
+    }
+
+    #[inline]
+    fn weight(&self) -> f64 {
+        self.0.weight()
+    }
+
+    /// Minus weight times entropy: Σ w ln(w / W).
+    #[inline]
+    fn purity(&self) -> f64 {
+        let weight = self.weight();
+        self.0.weights.iter().filter(|class| **class > 0.0).map(|class| class * (class / weight).ln()).sum()
+    }
+
+    fn mean(&self, output: usize) -> f64 {
+        self.0.mean(output)
+    }
+
+    #[inline]
+    fn is_alike(one: (u16, f32), other: (u16, f32)) -> bool {
+        Weights::<W>::is_alike(one, other)
+    }
 }
 
 /// Draws per class.
@@ -60,6 +114,8 @@ impl<const W: usize> Default for Counts<W> {
 
 impl<const W: usize> Cell for Counts<W> {
     type Payload = u16;
+
+    const N_ORDERS: usize = if W > 2 { W } else { 1 };
 
     #[inline]
     fn add(&mut self, n_draws: u16, class: u16) {
@@ -119,6 +175,8 @@ impl<const W: usize> Default for Weights<W> {
 impl<const W: usize> Cell for Weights<W> {
     type Payload = (u16, f32);
 
+    const N_ORDERS: usize = if W > 2 { W } else { 1 };
+
     #[inline]
     fn add(&mut self, n_draws: u16, (class, weight): (u16, f32)) {
         self.n_draws += u32::from(n_draws);
@@ -171,6 +229,8 @@ pub(crate) struct Steps {
 
 impl Cell for Steps {
     type Payload = i32;
+
+    const N_ORDERS: usize = 1;
 
     #[inline]
     fn add(&mut self, n_draws: u16, steps: i32) {
@@ -227,6 +287,8 @@ pub(crate) struct WeightedSteps {
 impl Cell for WeightedSteps {
     type Payload = (i32, f32);
 
+    const N_ORDERS: usize = 1;
+
     #[inline]
     fn add(&mut self, n_draws: u16, (steps, weight): (i32, f32)) {
         let weight = f64::from(n_draws) * f64::from(weight);
@@ -275,6 +337,69 @@ impl Cell for WeightedSteps {
     }
 }
 
+/// How finely gradients and curvatures are divided: 1 in steps. Both are at most 1 in size, so sums of 2³¹ rows stay below 2⁶².
+pub(crate) const GRADIENT_STEPS: f64 = (1_u64 << 30) as f64;
+
+/// Draws with the sums of their gradients and curvatures, for boosting: the mean is a Newton step.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Gradients {
+    n_draws: u32,
+    gradient: i64,
+    curvature: i64,
+}
+
+impl Cell for Gradients {
+    type Payload = (i32, i32);
+
+    const N_ORDERS: usize = 1;
+
+    #[inline]
+    fn add(&mut self, n_draws: u16, (gradient, curvature): (i32, i32)) {
+        self.n_draws += u32::from(n_draws);
+        self.gradient += i64::from(n_draws) * i64::from(gradient);
+        self.curvature += i64::from(n_draws) * i64::from(curvature);
+    }
+
+    #[inline]
+    fn merge(&mut self, other: &Self) {
+        self.n_draws += other.n_draws;
+        self.gradient += other.gradient;
+        self.curvature += other.curvature;
+    }
+
+    #[inline]
+    fn remove(&mut self, other: &Self) {
+        self.n_draws -= other.n_draws;
+        self.gradient -= other.gradient;
+        self.curvature -= other.curvature;
+    }
+
+    #[inline]
+    fn n_draws(&self) -> u32 {
+        self.n_draws
+    }
+
+    #[inline]
+    fn weight(&self) -> f64 {
+        self.curvature as f64 / GRADIENT_STEPS
+    }
+
+    #[inline]
+    fn purity(&self) -> f64 {
+        let gradient = self.gradient as f64 / GRADIENT_STEPS;
+        gradient * gradient / self.weight().max(f64::MIN_POSITIVE)
+    }
+
+    fn mean(&self, _output: usize) -> f64 {
+        self.gradient as f64 / (self.curvature as f64).max(1.0)
+    }
+
+    #[inline]
+    fn is_alike(one: (i32, i32), other: (i32, i32)) -> bool {
+        one == other
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -300,6 +425,8 @@ mod tests {
     fn every_cell_keeps_the_contract() {
         keeps_the_contract::<Counts<2>>(0, 1, 1.0);
         keeps_the_contract::<Weights<2>>((0, 0.5), (1, 0.5), 0.5);
+        keeps_the_contract::<Entropy<Weights<4>>>((0, 0.5), (1, 0.5), 0.5);
+        keeps_the_contract::<Gradients>((-3, 5), (7, 5), 5.0 / GRADIENT_STEPS);
         keeps_the_contract::<Steps>(-3, 7, 1.0);
         keeps_the_contract::<WeightedSteps>((-3, 0.5), (7, 0.5), 0.5);
     }

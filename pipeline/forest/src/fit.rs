@@ -1,20 +1,15 @@
-//! Forests from a binned table: samples, trees in parallel, out-of-bag predictions.
+//! Forests from a binned table: classifiers and regressors.
 
-use rayon::prelude::*;
 use routewright_domain::Seed;
-use routewright_router::{Forest, ForestError, NodeKind, Side};
+use routewright_router::{Forest, ForestError};
 
-use crate::binned::{Binned, MISSING};
-use crate::cells::{Cell, Counts, Sample as SampledRow, Steps, TARGET_STEPS, WeightedSteps, Weights};
-use crate::grow::{Grown, grow};
-use crate::params::{ForestParams, InvalidParam, OutOfBag, Sample};
-use crate::search::below;
+use crate::binned::Binned;
+use crate::cells::{Counts, Entropy, Steps, TARGET_STEPS, WeightedSteps, Weights};
+use crate::params::{ClassWeight, Criterion, ForestParams, InvalidParam};
+use crate::plan::Plan;
 
 /// Classes that a forest may tell apart.
 pub const MAX_CLASSES: usize = 256;
-
-/// Rows that one task predicts out of bag at a time.
-const CHUNK_ROWS: usize = 1024;
 
 /// A grown forest and what its growth told.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,7 +91,7 @@ pub enum FitError {
 /// Grows a forest that predicts class probabilities.
 ///
 /// `rows`: positions in the table, repeats count twice; `labels` and `weights`: one entry per row of the *table*, read only at `rows`.
-/// Rows of weight 0 are left out. Gini impurity. Equal input and seed give an equal forest for any number of threads.
+/// Rows of weight 0 are left out. Equal input and seed give an equal forest for any number of threads.
 ///
 /// # Errors
 /// [`FitError`] names the first row or setting that does not hold.
@@ -130,8 +125,20 @@ pub fn fit_classifier(
         return Err(FitError::Label { row, found: labels[row as usize], n_classes });
     }
     let plan = Plan { n_outputs: n_classes, ..plan };
-    let label = |row: u32| labels[row as usize];
+    let own;
+    let weights = match (params.class_weight, params.criterion) {
+        (ClassWeight::Balanced, _) => {
+            own = balanced_weights(rows, labels, n_classes, weights);
+            Some(own.as_slice())
+        }
+        (ClassWeight::Equal, Criterion::Entropy) if weights.is_none() => {
+            own = vec![1.0; labels.len()];
+            Some(own.as_slice())
+        }
+        _ => weights,
+    };
     let Some(weights) = weights else {
+        let label = |row: u32| labels[row as usize];
         return match n_classes {
             0..=2 => plan.fit::<Counts<2>>(label),
             3..=4 => plan.fit::<Counts<4>>(label),
@@ -141,11 +148,27 @@ pub fn fit_classifier(
         };
     };
     let weighted = |row: u32| (labels[row as usize], weights[row as usize]);
-    match n_classes {
-        0..=4 => plan.fit::<Weights<4>>(weighted),
-        5..=32 => plan.fit::<Weights<32>>(weighted),
-        _ => plan.fit::<Weights<MAX_CLASSES>>(weighted),
+    match (params.criterion, n_classes) {
+        (Criterion::Gini, 0..=4) => plan.fit::<Weights<4>>(weighted),
+        (Criterion::Gini, 5..=32) => plan.fit::<Weights<32>>(weighted),
+        (Criterion::Gini, _) => plan.fit::<Weights<MAX_CLASSES>>(weighted),
+        (Criterion::Entropy, 0..=4) => plan.fit::<Entropy<Weights<4>>>(weighted),
+        (Criterion::Entropy, _) => plan.fit::<Entropy<Weights<MAX_CLASSES>>>(weighted),
     }
+}
+
+/// Weights per row of the table with which every class that occurs among `rows` weighs the same in all, and all rows as much as before.
+fn balanced_weights(rows: &[u32], labels: &[u16], n_classes: usize, weights: Option<&[f32]>) -> Vec<f32> {
+    let weight = |row: u32| weights.map_or(1.0, |weights| f64::from(weights[row as usize]));
+    let mut totals = vec![0.0; n_classes];
+    rows.iter().for_each(|&row| totals[usize::from(labels[row as usize])] += weight(row));
+    let n_present = totals.iter().filter(|total| **total > 0.0).count() as f64;
+    let mean = totals.iter().sum::<f64>() / n_present.max(1.0);
+    let balanced = |(row, &label): (usize, &u16)| match totals.get(usize::from(label)) {
+        Some(total) if *total > 0.0 => (weight(row as u32) * mean / total) as f32,
+        _ => 0.0,
+    };
+    labels.iter().enumerate().map(balanced).collect()
 }
 
 /// Grows a forest that predicts the mean of a target.
@@ -163,19 +186,34 @@ pub fn fit_regressor(
     params: &ForestParams,
     seed: Seed,
 ) -> Result<Fitted, FitError> {
+    regressor(Plan::new(binned, rows, ("target", target.len()), weights, params, seed)?, target, weights)
+}
+
+/// Grows the trees that a regressor of fewer trees lacks: `first` was grown by [`fit_regressor`] from the same input with less
+/// `n_trees`, and the result is the forest that [`fit_regressor`] would have grown at once. Importance and out-of-bag predictions are those
+/// of the new trees alone.
+///
+/// # Errors
+/// [`FitError`] as for [`fit_regressor`].
+pub fn continue_regressor(
+    first: &Forest,
+    (binned, rows): (&Binned, &[u32]),
+    target: &[f64],
+    weights: Option<&[f32]>,
+    params: &ForestParams,
+    seed: Seed,
+) -> Result<Fitted, FitError> {
     let plan = Plan::new(binned, rows, ("target", target.len()), weights, params, seed)?;
-    let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
-    for &position in &plan.kept {
-        let row = rows[position as usize];
-        let found = target[row as usize];
-        let is_number = found.abs() <= f64::from(f32::MAX);
-        if !is_number {
-            return Err(FitError::Target { row, found });
-        }
-        low = low.min(found);
-        high = high.max(found);
+    if params.n_trees <= first.n_trees() as u32 {
+        return Ok(Fitted { forest: first.clone(), importance: vec![0.0; binned.n_columns()], out_of_bag: Vec::new() });
     }
-    let (middle, half_range) = (low.midpoint(high), (high - low) / 2.0);
+    let fitted = regressor(Plan { first_tree: first.n_trees() as u32, ..plan }, target, weights)?;
+    Ok(Fitted { forest: Forest::join(&[first.clone(), fitted.forest])?, ..fitted })
+}
+
+/// Grows a regressor from checked input.
+fn regressor(plan: Plan<'_>, target: &[f64], weights: Option<&[f32]>) -> Result<Fitted, FitError> {
+    let (middle, half_range) = plan.range(target)?;
     let plan = Plan { middle, half_range, ..plan };
     let to_steps = if half_range > 0.0 { TARGET_STEPS / half_range } else { 0.0 };
     let steps = |row: u32| ((target[row as usize] - middle) * to_steps).round() as i32;
@@ -183,166 +221,4 @@ pub fn fit_regressor(
         None => plan.fit::<Steps>(steps),
         Some(weights) => plan.fit::<WeightedSteps>(|row| (steps(row), weights[row as usize])),
     }
-}
-
-/// Checked input of a fit.
-struct Plan<'a> {
-    binned: &'a Binned,
-    rows: &'a [u32],
-    /// Positions in `rows` whose weight is not zero.
-    kept: Vec<u32>,
-    params: &'a ForestParams,
-    seed: Seed,
-    n_outputs: usize,
-    /// What a mean of 0 and of 1 more stand for: 0 and 1 for classes, the middle and half of the range for targets.
-    middle: f64,
-    half_range: f64,
-}
-
-impl<'a> Plan<'a> {
-    /// Checks what classifiers and regressors have in common.
-    fn new(
-        binned: &'a Binned,
-        rows: &'a [u32],
-        (column, n_entries): (&'static str, usize),
-        weights: Option<&[f32]>,
-        params: &'a ForestParams,
-        seed: Seed,
-    ) -> Result<Self, FitError> {
-        params.check()?;
-        let n_rows = binned.n_rows();
-        let lengths = [(column, n_entries), ("weights", weights.map_or(n_rows, <[f32]>::len))];
-        if let Some(&(column, found)) = lengths.iter().find(|(_, found)| *found != n_rows) {
-            return Err(FitError::Length { column, expected: n_rows, found });
-        }
-        if let Some(&row) = rows.iter().find(|&&row| n_rows <= row as usize) {
-            return Err(FitError::Row { row, n_rows });
-        }
-        let weight = |row: u32| weights.map_or(1.0, |weights| weights[row as usize]);
-        if let Some(&row) = rows.iter().find(|&&row| !(weight(row).is_finite() && 0.0 <= weight(row))) {
-            return Err(FitError::Weight { row, found: weight(row) });
-        }
-        let kept: Vec<u32> = (0..rows.len() as u32).filter(|&position| weight(rows[position as usize]) > 0.0).collect();
-        if kept.is_empty() {
-            return Err(FitError::NoRows);
-        }
-        Ok(Self { binned, rows, kept, params, seed, n_outputs: 1, middle: 0.0, half_range: 1.0 })
-    }
-
-    /// Grows the trees, in parallel, and joins them in order.
-    fn fit<C: Cell>(&self, payload: impl Fn(u32) -> C::Payload + Sync) -> Result<Fitted, FitError> {
-        let row_of = |position: u32| self.rows[position as usize];
-        let mut all = C::default();
-        self.kept.iter().for_each(|&position| all.add(1, payload(row_of(position))));
-        let leaf = |cell: &C, values: &mut Vec<f32>| {
-            let (weight, smoothing) = (cell.weight(), self.params.smoothing);
-            values.extend((0..self.n_outputs).map(|output| {
-                let mean = (cell.mean(output) * weight + all.mean(output) * smoothing) / (weight + smoothing);
-                (self.middle + self.half_range * mean) as f32
-            }));
-        };
-        let grow_tree = |tree: u32| {
-            let mut rng = self.seed.derive("tree", u64::from(tree)).rng();
-            let n_draws = self.draw(&mut rng);
-            let drawn = self.kept.iter().zip(&n_draws).filter(|(_, n_draws)| **n_draws > 0);
-            let samples = drawn.map(|(&position, &n_draws)| {
-                let row = row_of(position);
-                SampledRow { row, n_draws, payload: payload(row) }
-            });
-            let grown = grow::<C>(self.binned, samples.collect(), self.params, rng, &leaf);
-            (grown, self.bag(&n_draws))
-        };
-        let (grown, bags): (Vec<Grown>, Vec<Vec<u64>>) = (0..self.params.n_trees).into_par_iter().map(grow_tree).unzip();
-        let importance = mean_importance(&grown);
-        let (mut trees, mut cuts) = (Vec::with_capacity(grown.len()), Vec::new());
-        for one in grown {
-            trees.push(one.tree);
-            cuts.extend(one.cuts);
-        }
-        let forest = Forest::new(self.binned.n_columns(), self.n_outputs, &trees)?;
-        drop(trees);
-        let out_of_bag = match self.params.out_of_bag {
-            OutOfBag::Skip => Vec::new(),
-            OutOfBag::Predict => self.predict_out_of_bag(&forest, &cuts, &bags),
-        };
-        Ok(Fitted { forest, importance, out_of_bag })
-    }
-
-    /// How often each kept row is in a tree's sample.
-    fn draw(&self, rng: &mut routewright_domain::Rng) -> Vec<u16> {
-        let Sample::Bootstrap(share) = self.params.sample else { return vec![1; self.kept.len()] };
-        let mut n_draws = vec![0_u16; self.kept.len()];
-        for _ in 0..((share * self.kept.len() as f64).ceil() as usize).max(1) {
-            let drawn = &mut n_draws[below(rng, self.kept.len())];
-            *drawn = drawn.saturating_add(1);
-        }
-        n_draws
-    }
-
-    /// One bit per entry of `rows`: whether it is in the sample. Empty where nobody will ask.
-    fn bag(&self, n_draws: &[u16]) -> Vec<u64> {
-        if self.params.out_of_bag == OutOfBag::Skip {
-            return Vec::new();
-        }
-        let mut bag = vec![0; self.rows.len().div_ceil(64)];
-        for (&position, _) in self.kept.iter().zip(n_draws).filter(|(_, n_draws)| **n_draws > 0) {
-            bag[position as usize / 64] |= 1 << (position % 64);
-        }
-        bag
-    }
-
-    /// Means over the trees that did not see a row, summed in the order of the trees.
-    fn predict_out_of_bag(&self, forest: &Forest, cuts: &[u8], bags: &[Vec<u64>]) -> Vec<f64> {
-        let mut out = vec![0.0; self.rows.len() * self.n_outputs];
-        out.par_chunks_mut(CHUNK_ROWS * self.n_outputs).enumerate().for_each(|(chunk, out)| {
-            let mut n_trees = [0_u32; CHUNK_ROWS];
-            for (tree, bag) in bags.iter().enumerate() {
-                let root = forest.tree_range(tree).start;
-                for (offset, out) in out.chunks_exact_mut(self.n_outputs).enumerate() {
-                    let position = chunk * CHUNK_ROWS + offset;
-                    if bag[position / 64] >> (position % 64) & 1 == 1 {
-                        continue;
-                    }
-                    n_trees[offset] += 1;
-                    let leaf = leaf_of(forest, cuts, root, self.binned.row(self.rows[position] as usize));
-                    out.iter_mut().zip(forest.leaf_values(leaf)).for_each(|(sum, &value)| *sum += f64::from(value));
-                }
-            }
-            for (out, &n_trees) in out.chunks_exact_mut(self.n_outputs).zip(&n_trees) {
-                out.iter_mut().for_each(|sum| *sum /= f64::from(n_trees));
-            }
-        });
-        out
-    }
-}
-
-/// The leaf of a coded row.
-fn leaf_of(forest: &Forest, cuts: &[u8], root: usize, codes: &[u8]) -> usize {
-    let mut node = root;
-    loop {
-        match forest.nodes()[node].kind() {
-            NodeKind::Leaf { leaf } => return leaf,
-            NodeKind::Split { feature, missing, left, right, .. } => {
-                let code = codes[feature];
-                let is_left = if code == MISSING { missing == Side::Left } else { code <= cuts[node] };
-                node = if is_left { left } else { right };
-            }
-        }
-    }
-}
-
-/// Each tree's importance scaled to a sum of 1, their mean scaled likewise.
-fn mean_importance(grown: &[Grown]) -> Vec<f64> {
-    let mut mean = vec![0.0; grown.first().map_or(0, |one| one.importance.len())];
-    for one in grown {
-        let sum: f64 = one.importance.iter().sum();
-        if sum > 0.0 {
-            mean.iter_mut().zip(&one.importance).for_each(|(mean, importance)| *mean += importance / sum);
-        }
-    }
-    let sum: f64 = mean.iter().sum();
-    if sum > 0.0 {
-        mean.iter_mut().for_each(|importance| *importance /= sum);
-    }
-    mean
 }

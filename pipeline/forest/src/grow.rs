@@ -2,16 +2,29 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
 use routewright_domain::Rng;
-use routewright_router::{Node, Side, Tree};
+use routewright_router::{CategorySet, Node, Side, Tree};
 
 use crate::binned::{Binned, MISSING};
 use crate::cells::{Cell, Sample};
-use crate::params::ForestParams;
-use crate::search::{Bits, Limits, N_CODES, Search, Split, below, fill};
+use crate::params::{Cuts, ForestParams};
+use crate::search::{Bits, Cut, Limits, N_CODES, Search, Split, below, fill};
 
 /// Rows from which a node's histograms are kept, so that the larger child's follow by subtraction.
 const SUBTRACT_ROWS: usize = 1024;
+
+/// Rows from which the histograms of a node are counted by several threads, where trees alone would leave threads idle.
+const SHARED_ROWS: usize = 8192;
+
+/// Who grows the trees: a choice of speed only, results are equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Threads {
+    /// One thread per tree.
+    PerTree,
+    /// All threads on every tree: for fewer trees than threads.
+    Shared,
+}
 
 /// A grown tree.
 #[derive(Clone, Debug)]
@@ -44,6 +57,7 @@ struct Grower<'a, C: Cell> {
     n_tries: usize,
     limits: Limits,
     keeps_histograms: bool,
+    threads: Threads,
     rng: Rng,
     samples: Vec<Sample<C::Payload>>,
     /// Right side of a partition on its way.
@@ -61,6 +75,7 @@ pub(crate) fn grow<C: Cell>(
     binned: &Binned,
     samples: Vec<Sample<C::Payload>>,
     params: &ForestParams,
+    threads: Threads,
     rng: Rng,
     leaf: &impl Fn(&C, &mut Vec<f32>),
 ) -> Grown {
@@ -73,6 +88,7 @@ pub(crate) fn grow<C: Cell>(
         n_tries,
         limits: Limits { n_draws: params.min_samples_leaf, weight: params.min_leaf_weight * total.weight() },
         keeps_histograms: n_columns <= 2 * n_tries,
+        threads,
         rng,
         moved: samples.clone(),
         samples,
@@ -108,10 +124,11 @@ impl<C: Cell> Grower<'_, C> {
         if self.keeps_histograms && node.histograms.is_none() && SUBTRACT_ROWS <= node.end - node.start {
             node.histograms = Some(self.all_histograms(node.start..node.end));
         }
+        let ahead = self.fill_ahead(node);
         let (mut best, mut n_tried, mut n_left) = (None, 0, self.columns.len());
         while n_tried < self.n_tries && node.n_constant < n_left {
             let drawn = node.n_constant + below(&mut self.rng, n_left - node.n_constant);
-            if self.try_column(node, self.columns[drawn], &mut best) {
+            if self.try_column(node, self.columns[drawn], &ahead, &mut best) {
                 n_left -= 1;
                 self.columns.swap(drawn, n_left);
                 n_tried += 1;
@@ -123,16 +140,40 @@ impl<C: Cell> Grower<'_, C> {
         best
     }
 
+    /// Histograms of the columns that the node will draw unless one of them is constant, counted by all threads where that pays.
+    fn fill_ahead(&self, node: &Open<C>) -> Vec<(u16, Vec<C>)> {
+        let n_rows = node.end - node.start;
+        // Random cuts draw between the columns, so which ones come next is not known.
+        if self.threads == Threads::PerTree || node.histograms.is_some() || n_rows < SHARED_ROWS || self.params.cuts == Cuts::Random {
+            return Vec::new();
+        }
+        let (mut rng, mut columns) = (self.rng.clone(), self.columns[node.n_constant..].to_vec());
+        for n_left in (1..=columns.len()).rev().take(self.n_tries) {
+            let drawn = below(&mut rng, n_left);
+            columns.swap(drawn, n_left - 1);
+        }
+        let first = columns.len().saturating_sub(self.n_tries);
+        let count = |&column: &u16| {
+            let mut histogram = vec![C::default(); N_CODES];
+            fill(self.binned, &self.samples[node.start..node.end], usize::from(column), &mut histogram);
+            (column, histogram)
+        };
+        columns[first..].par_iter().map(count).collect()
+    }
+
     /// Looks for a better cut in one column; false where the column is constant in the node.
-    fn try_column(&mut self, node: &Open<C>, column: u16, best: &mut Option<Split<C>>) -> bool {
+    fn try_column(&mut self, node: &Open<C>, column: u16, ahead: &[(u16, Vec<C>)], best: &mut Option<Split<C>>) -> bool {
         let position = usize::from(column);
         let mut search = Search { total: &node.total, limits: self.limits, cuts: self.params.cuts, rng: &mut self.rng, best };
         if let Some(histograms) = &node.histograms {
             let histogram = &histograms[position * N_CODES..(position + 1) * N_CODES];
-            return search.run(column, histogram, Bits::of_histogram(histogram));
+            return search.run(self.binned, column, histogram, Bits::of_histogram(histogram));
+        }
+        if let Some((_, histogram)) = ahead.iter().find(|(counted, _)| *counted == column) {
+            return search.run(self.binned, column, histogram, Bits::of_histogram(histogram));
         }
         let bits = fill(self.binned, &self.samples[node.start..node.end], position, &mut self.histogram);
-        let is_varied = search.run(column, &self.histogram, bits);
+        let is_varied = search.run(self.binned, column, &self.histogram, bits);
         bits.for_each(|code| self.histogram[code] = C::default());
         is_varied
     }
@@ -144,10 +185,21 @@ impl<C: Cell> Grower<'_, C> {
         let mut right = node.total;
         right.remove(&split.left);
         let left_node = grown.tree.nodes.len();
-        let threshold = self.binned.column(column).threshold(usize::from(split.cut));
-        grown.tree.nodes[node.node] = Node::split(split.column, threshold, split.missing, left_node as u32, node.total.weight() as f32);
+        let (left_child, cover) = (left_node as u32, node.total.weight() as f32);
+        grown.tree.nodes[node.node] = match split.cut {
+            Cut::UpTo(last) => {
+                grown.cuts[node.node] = last;
+                Node::split(split.column, self.binned.column(column).threshold(usize::from(last)), split.missing, left_child, cover)
+            }
+            Cut::Of(mut set) => {
+                if split.missing == Side::Left {
+                    self.add_unseen(&mut set, node.start..node.end, column);
+                }
+                grown.tree.sets.push(set);
+                Node::split_by_set(split.column, grown.tree.sets.len() as u32 - 1, split.missing, left_child, cover)
+            }
+        };
         grown.tree.nodes.extend([Node::leaf(0, 0.0); 2]);
-        grown.cuts[node.node] = split.cut;
         grown.cuts.extend([0; 2]);
         grown.importance[column] += (split.purity - node.total.purity()).max(0.0);
         let [left_histograms, right_histograms] = self.histograms_of_children(&mut node, middle);
@@ -163,6 +215,13 @@ impl<C: Cell> Grower<'_, C> {
         [child(left_node + 1, middle, node.end, right, right_histograms), child(left_node, node.start, middle, split.left, left_histograms)]
     }
 
+    /// Adds the categories that no row of a node has, which then go where missing values go.
+    fn add_unseen(&self, set: &mut CategorySet, range: Range<usize>, column: usize) {
+        let mut is_seen = [false; N_CODES];
+        self.samples[range].iter().for_each(|sample| is_seen[usize::from(self.binned.code(sample.row, column))] = true);
+        (0..MISSING).filter(|code| !is_seen[usize::from(*code)]).for_each(|code| set.insert(code));
+    }
+
     /// Moves the rows that go left to the front, each side in its order; returns where the right side starts.
     fn part(&mut self, range: Range<usize>, split: &Split<C>) -> usize {
         let column = usize::from(split.column);
@@ -171,7 +230,7 @@ impl<C: Cell> Grower<'_, C> {
         for position in 0..samples.len() {
             let sample = samples[position];
             let code = self.binned.code(sample.row, column);
-            let is_left = if code == MISSING { split.missing == Side::Left } else { code <= split.cut };
+            let is_left = if code == MISSING { split.missing == Side::Left } else { split.cut.takes(code) };
             samples[n_left] = sample;
             self.moved[n_right] = sample;
             n_left += usize::from(is_left);
@@ -200,8 +259,14 @@ impl<C: Cell> Grower<'_, C> {
         let mut histograms = self.spare.pop().unwrap_or_default();
         histograms.clear();
         histograms.resize(self.columns.len() * N_CODES, C::default());
-        for (column, histogram) in histograms.chunks_exact_mut(N_CODES).enumerate() {
-            fill(self.binned, &self.samples[range.clone()], column, histogram);
+        let samples = &self.samples[range];
+        let count = |(column, histogram): (usize, &mut [C])| {
+            fill(self.binned, samples, column, histogram);
+        };
+        if self.threads == Threads::Shared && SHARED_ROWS <= samples.len() {
+            histograms.par_chunks_exact_mut(N_CODES).enumerate().for_each(count);
+        } else {
+            histograms.chunks_exact_mut(N_CODES).enumerate().for_each(count);
         }
         histograms
     }

@@ -61,6 +61,47 @@ pub fn single_columns(n_columns: usize) -> Vec<Vec<usize>> {
     (0..n_columns).map(|column| vec![column]).collect()
 }
 
+/// Groups of columns whose ranks go together, for [`permutation_importance`]: two columns are in one group where a chain of columns joins
+/// them, each with a rank correlation to the next of at least `least` in size.
+///
+/// Computed on `rows`; missing values share the middle rank. Columns of one value are alone. Groups and their columns are in ascending order.
+pub fn correlated_columns(matrix: &Matrix<'_>, rows: &[u32], columns: &[usize], least: f64) -> Vec<Vec<usize>> {
+    let ranks: Vec<Vec<f64>> = columns.par_iter().map(|&column| standard_ranks(matrix.column(column), rows)).collect();
+    let mut group_of: Vec<usize> = (0..columns.len()).collect();
+    for one in 0..columns.len() {
+        for other in 0..one {
+            let correlation: f64 = ranks[one].iter().zip(&ranks[other]).map(|(one, other)| one * other).sum();
+            if least <= correlation.abs() && group_of[one] != group_of[other] {
+                let (kept, joined) = (group_of[one].min(group_of[other]), group_of[one].max(group_of[other]));
+                group_of.iter_mut().filter(|group| **group == joined).for_each(|group| *group = kept);
+            }
+        }
+    }
+    let mut groups: Vec<Vec<usize>> = vec![Vec::new(); columns.len()];
+    group_of.iter().zip(columns).for_each(|(&group, &column)| groups[group].push(column));
+    groups.retain(|group| !group.is_empty());
+    groups
+}
+
+/// Ranks with a mean of 0 and squares that sum to 1; ties share their mean rank. All 0 for a constant.
+fn standard_ranks(values: &[f32], rows: &[u32]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..rows.len()).filter(|&position| !values[rows[position] as usize].is_nan()).collect();
+    order.sort_by(|&one, &other| values[rows[one] as usize].total_cmp(&values[rows[other] as usize]));
+    let mut ranks = vec![0.0; rows.len()];
+    let middle = (order.len() as f64 - 1.0) / 2.0;
+    let mut start = 0;
+    for tied in order.chunk_by(|&one, &other| values[rows[one] as usize] == values[rows[other] as usize]) {
+        let rank = start as f64 + (tied.len() as f64 - 1.0) / 2.0 - middle;
+        tied.iter().for_each(|&position| ranks[position] = rank);
+        start += tied.len();
+    }
+    let size = ranks.iter().map(|rank| rank * rank).sum::<f64>().sqrt();
+    if size > 0.0 {
+        ranks.iter_mut().for_each(|rank| *rank /= size);
+    }
+    ranks
+}
+
 /// Whether each column is named by any split.
 fn used_columns(forest: &Forest) -> Vec<bool> {
     let mut is_used = vec![false; forest.n_features()];
@@ -102,6 +143,22 @@ fn predict_shuffled(forest: &Forest, matrix: &Matrix<'_>, rows: &[u32], group: &
 mod tests {
     use super::*;
     use crate::{Binned, ForestParams, MAX_BINS, MaxFeatures, fit_regressor};
+
+    #[test]
+    fn columns_that_go_together_are_grouped_along_chains() {
+        let mut rng = Seed(5).rng();
+        let mut uniform = || rng.next_u32() as f32 / u32::MAX as f32;
+        let first: Vec<f32> = (0..300).map(|_| uniform()).collect();
+        let falling: Vec<f32> = first.iter().map(|value| (-3.0 * value).exp()).collect();
+        let gappy: Vec<f32> = first.iter().map(|value| if *value < 0.1 { f32::NAN } else { *value }).collect();
+        let alone: Vec<f32> = (0..300).map(|_| uniform()).collect();
+        let columns = [first, alone, vec![1.0; 300], falling, gappy];
+        let matrix = Matrix::new(&columns).unwrap();
+        let rows: Vec<u32> = (0..300).collect();
+        assert_eq!(correlated_columns(&matrix, &rows, &[0, 1, 2, 3, 4], 0.8), [vec![0, 3, 4], vec![1], vec![2]]);
+        assert_eq!(correlated_columns(&matrix, &rows, &[3, 1], 0.8), [vec![3], vec![1]]);
+        assert_eq!(correlated_columns(&matrix, &[], &[0, 1], 0.8), [vec![0], vec![1]]);
+    }
 
     #[test]
     fn a_column_that_matters_costs_and_one_that_does_not_costs_nothing() {

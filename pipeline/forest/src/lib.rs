@@ -2,8 +2,9 @@
 //!
 //! A [`Matrix`] borrows columns; [`Binned`] codes it once for all forests that are grown on it; [`fit_classifier`] and [`fit_regressor`]
 //! give a [`Fitted`] forest for the router. Around them: [`Folds`] and [`rolling_origin`] say which rows judge, [`Classified`] and [`Scored`]
-//! score predictions, [`choose_calibration`] makes probabilities of scores, [`permutation_importance`], [`contributions`] and
-//! [`fit_surrogate`] explain.
+//! score predictions, [`choose_calibration`] makes probabilities of scores, [`corrected_t_test`] compares models, [`walk`] searches settings,
+//! [`permutation_importance`], [`contributions`], [`partial_dependence`] and [`fit_surrogate`] explain. [`boost_classifier`] and
+//! [`boost_regressor`] are a second model on the same trees.
 //!
 //! ```
 //! use routewright_domain::Seed;
@@ -26,30 +27,48 @@
 //! ```
 
 mod binned;
+mod boost;
 mod calibrate;
+mod calibration_error;
 mod cells;
+mod compare;
+mod curve;
+mod dependence;
 mod fit;
 mod folds;
 mod grow;
+mod honest;
 mod importance;
+#[cfg(feature = "ecosystem")]
+pub mod linfa_traits;
 mod matrix;
 mod metrics;
 mod params;
+mod plan;
 mod predict;
+#[cfg(feature = "ecosystem")]
+pub mod references;
 mod reliability;
 mod search;
 mod shap;
 mod surrogate;
+mod tune;
 
 pub use binned::{Binned, MAX_BINS};
-pub use calibrate::{CalibrateError, CandidateBrier, ChosenCalibration, choose_calibration, fit_isotonic, fit_platt};
-pub use fit::{FitError, Fitted, MAX_CLASSES, fit_classifier, fit_regressor};
+pub use boost::{BoostParams, Boosted, boost_classifier, boost_regressor};
+pub use calibrate::{CalibrateError, CandidateBrier, ChosenCalibration, choose_calibration, fit_beta, fit_isotonic, fit_platt};
+pub use calibration_error::CalibrationGap;
+pub use compare::{PairedTest, corrected_t_test};
+pub use curve::{CurvePoint, learning_curve};
+pub use dependence::{Dependence, partial_dependence, quantile_grid};
+pub use fit::{FitError, Fitted, MAX_CLASSES, continue_regressor, fit_classifier, fit_regressor};
 pub use folds::{FoldError, Folds, TimeFold, rolling_origin};
-pub use importance::{PermutationImportance, permutation_importance, single_columns};
+pub use importance::{PermutationImportance, correlated_columns, permutation_importance, single_columns};
 pub use matrix::{MAX_COLUMNS, MAX_ROWS, Matrix, MatrixError};
 pub use metrics::{ClassMetrics, ClassScore, Classified, LOG_LOSS_MARGIN, MetricError, class_scores, most_probable};
-pub use params::{Cuts, ForestParams, InvalidParam, MaxFeatures, OutOfBag, Sample};
+pub use params::{ClassWeight, Criterion, Cuts, ForestParams, InvalidParam, MaxFeatures, OutOfBag, Sample};
 pub use predict::predict;
 pub use reliability::{Binning, Decomposition, Reliability, ReliabilityBin, Scored};
 pub use shap::{Contributions, contributions};
-pub use surrogate::{MAX_SURROGATE_DEPTH, Surrogate, fit_surrogate};
+pub use surrogate::{MAX_SURROGATE_DEPTH, Rule, RuleSplit, Surrogate, fit_surrogate};
+pub use tune::{Rung, SearchParams, Strategy, Trial, Walked, rungs, walk};

@@ -20,8 +20,16 @@ pub struct ForestParams {
     pub max_features: MaxFeatures,
     /// How a column's cut is sought.
     pub cuts: Cuts,
+    /// What makes class shares pure; regressors look at the variance.
+    pub criterion: Criterion,
+    /// What rows of each class count; regressors do not ask.
+    pub class_weight: ClassWeight,
     /// Whether, and how, each tree gets a sample of its own.
     pub sample: Sample,
+    /// Draws that a tree's sample has at most; 0 is no limit. With it, the cost of a tree does not grow with the table.
+    pub max_sample_rows: u32,
+    /// Share of each sample's rows that say what the leaves hold, and nothing about the splits (honest trees); 0 is none.
+    pub honest_share: f64,
     /// Weight of the whole sample's class shares (or mean) in each leaf, in rows: 0 is none, more pulls small leaves to the middle.
     pub smoothing: f64,
     /// Whether out-of-bag predictions are made.
@@ -52,12 +60,34 @@ pub enum Cuts {
     Random,
 }
 
+/// What makes the class shares of a node pure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Criterion {
+    /// The chance that two rows differ in class.
+    Gini,
+    /// The entropy of the class.
+    Entropy,
+}
+
+/// What rows of each class count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClassWeight {
+    /// What their own weights say.
+    Equal,
+    /// As much that every class that occurs has the same weight in all.
+    Balanced,
+}
+
 /// The rows of one tree.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Sample {
     /// This share of as many draws as there are rows, with replacement; 1 is the usual bootstrap.
     Bootstrap(f64),
+    /// This share of the rows, without replacement.
+    Subsample(f64),
     /// Every row once.
     All,
 }
@@ -93,7 +123,11 @@ impl Default for ForestParams {
             min_leaf_weight: 0.0,
             max_features: MaxFeatures::Sqrt,
             cuts: Cuts::Best,
+            criterion: Criterion::Gini,
+            class_weight: ClassWeight::Equal,
             sample: Sample::Bootstrap(1.0),
+            max_sample_rows: 0,
+            honest_share: 0.0,
             smoothing: 0.0,
             out_of_bag: OutOfBag::Skip,
         }
@@ -114,7 +148,8 @@ impl ForestParams {
         if let MaxFeatures::Fraction(share) = self.max_features {
             range("max_features", "in (0, 1]", share, 0.0 < share && share <= 1.0)?;
         }
-        if let Sample::Bootstrap(share) = self.sample {
+        range("honest_share", "in [0, 0.9]", self.honest_share, (0.0..=0.9).contains(&self.honest_share))?;
+        if let Sample::Bootstrap(share) | Sample::Subsample(share) = self.sample {
             range("sample", "in (0, 1]", share, 0.0 < share && share <= 1.0)?;
         }
         Ok(())
@@ -157,6 +192,7 @@ mod tests {
         assert_eq!(error.to_string(), "`n_trees` must be at least 1, found 0");
         assert!(ForestParams { smoothing: f64::NAN, ..ForestParams::default() }.check().is_err());
         assert!(ForestParams { sample: Sample::Bootstrap(0.0), ..ForestParams::default() }.check().is_err());
+        assert!(ForestParams { honest_share: 1.0, ..ForestParams::default() }.check().is_err());
         assert!(ForestParams { max_features: MaxFeatures::Fraction(1.5), ..ForestParams::default() }.check().is_err());
         assert!(ForestParams::default().check().is_ok());
     }

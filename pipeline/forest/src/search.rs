@@ -2,7 +2,7 @@
 
 use rand::Rng as _;
 use routewright_domain::Rng;
-use routewright_router::Side;
+use routewright_router::{CategorySet, Side, Test};
 
 use crate::binned::{Binned, MISSING};
 use crate::cells::{Cell, Sample};
@@ -17,14 +17,33 @@ const DENSE_ROWS: usize = 512;
 /// A node holding more than one in this many of the table's rows reads codes column by column, others row by row.
 const COLUMN_SHARE: usize = 16;
 
+/// What goes left, in codes.
+#[derive(Clone, Copy)]
+pub(crate) enum Cut {
+    /// Bins up to this one.
+    UpTo(u8),
+    /// These categories.
+    Of(CategorySet),
+}
+
+impl Cut {
+    /// Whether a code that is not missing goes left.
+    #[inline]
+    pub(crate) fn takes(&self, code: u8) -> bool {
+        match self {
+            Self::UpTo(last) => code <= *last,
+            Self::Of(set) => set.contains(code),
+        }
+    }
+}
+
 /// The best cut so far.
 #[derive(Clone, Copy)]
 pub(crate) struct Split<C> {
     /// Purity of both sides.
     pub purity: f64,
     pub column: u16,
-    /// The last bin that goes left.
-    pub cut: u8,
+    pub cut: Cut,
     pub missing: Side,
     pub left: C,
 }
@@ -110,11 +129,18 @@ pub(crate) struct Search<'a, C> {
 
 impl<C: Cell> Search<'_, C> {
     /// Keeps the column's best cut where it beats the best so far; false where the column is constant.
-    pub(crate) fn run(&mut self, column: u16, histogram: &[C], mut bits: Bits) -> bool {
+    pub(crate) fn run(&mut self, binned: &Binned, column: u16, histogram: &[C], mut bits: Bits) -> bool {
         let missing = bits.remove(MISSING).then(|| histogram[usize::from(MISSING)]);
         let n_occupied: u32 = bits.0.iter().map(|word| word.count_ones()).sum();
         if n_occupied + u32::from(missing.is_some()) < 2 {
             return false;
+        }
+        if binned.column(usize::from(column)).is_category {
+            match self.cuts {
+                Cuts::Best => (0..C::N_ORDERS).for_each(|order| self.sets_in_order(column, histogram, bits, missing.as_ref(), order)),
+                Cuts::Random => self.one_set(column, histogram, bits, missing.as_ref()),
+            }
+            return true;
         }
         match self.cuts {
             Cuts::Best => self.all_cuts(column, histogram, bits, missing.as_ref()),
@@ -130,14 +156,48 @@ impl<C: Cell> Search<'_, C> {
         bits.for_each(|code| {
             if let Some(last) = last {
                 // Half-way between occupied bins, as a threshold half-way between values would be.
-                self.consider(column, (last + code) / 2, &left, missing);
+                self.consider(column, Cut::UpTo(((last + code) / 2) as u8), &left, missing);
             }
             left.merge(&histogram[code]);
             last = Some(code);
         });
         if missing.is_some() {
-            self.keep_better(column, usize::from(MISSING) - 1, &left, Side::Right);
+            self.keep_better(column, Cut::UpTo(MISSING - 1), &left, Side::Right);
         }
+    }
+
+    /// Puts the categories into the order of their mean target (or share of a class) and tries a cut between every two of them, and the one
+    /// between all of them and the missing values.
+    fn sets_in_order(&mut self, column: u16, histogram: &[C], bits: Bits, missing: Option<&C>, order: usize) {
+        if C::N_ORDERS > 1 && self.total.mean(order) == 0.0 {
+            return;
+        }
+        let mut categories = Vec::new();
+        bits.for_each(|code| categories.push((histogram[code].mean(order), code)));
+        categories.sort_by(|one, other| one.0.total_cmp(&other.0).then(one.1.cmp(&other.1)));
+        let (mut left, mut set) = (C::default(), CategorySet::default());
+        for (position, &(_, code)) in categories.iter().enumerate() {
+            if position > 0 {
+                self.consider(column, Cut::Of(set), &left, missing);
+            }
+            left.merge(&histogram[code]);
+            set.insert(code as u8);
+        }
+        if missing.is_some() {
+            self.keep_better(column, Cut::Of(set), &left, Side::Right);
+        }
+    }
+
+    /// Tries one set, in which each category is with a probability of one half.
+    fn one_set(&mut self, column: u16, histogram: &[C], bits: Bits, missing: Option<&C>) {
+        let (mut left, mut set) = (C::default(), CategorySet::default());
+        bits.for_each(|code| {
+            if below(self.rng, 2) == 0 {
+                left.merge(&histogram[code]);
+                set.insert(code as u8);
+            }
+        });
+        self.consider(column, Cut::Of(set), &left, missing);
     }
 
     /// Tries one cut, drawn between the lowest and the highest occupied bin; or after the highest, where values are missing.
@@ -156,15 +216,15 @@ impl<C: Cell> Search<'_, C> {
             }
         });
         if cut < high {
-            self.consider(column, cut, &left, missing);
+            self.consider(column, Cut::UpTo(cut as u8), &left, missing);
         } else {
-            self.keep_better(column, usize::from(MISSING) - 1, &left, Side::Right);
+            self.keep_better(column, Cut::UpTo(MISSING - 1), &left, Side::Right);
         }
     }
 
     /// Tries a cut with the missing values on either side; without any, they will go with the heavier side.
     #[inline]
-    fn consider(&mut self, column: u16, cut: usize, left: &C, missing: Option<&C>) {
+    fn consider(&mut self, column: u16, cut: Cut, left: &C, missing: Option<&C>) {
         let Some(missing) = missing else {
             let side = if 2.0 * left.weight() >= self.total.weight() { Side::Left } else { Side::Right };
             return self.keep_better(column, cut, left, side);
@@ -177,7 +237,7 @@ impl<C: Cell> Search<'_, C> {
 
     /// Keeps a cut when both sides may be leaves and it is purer than the best.
     #[inline]
-    fn keep_better(&mut self, column: u16, cut: usize, left: &C, missing: Side) {
+    fn keep_better(&mut self, column: u16, cut: Cut, left: &C, missing: Side) {
         let mut right = *self.total;
         right.remove(left);
         let purity = left.purity() + right.purity();
@@ -186,8 +246,18 @@ impl<C: Cell> Search<'_, C> {
             && self.limits.n_draws <= left.n_draws().min(right.n_draws())
             && self.limits.weight <= left.weight().min(right.weight())
         {
-            *self.best = Some(Split { purity, column, cut: cut as u8, missing, left: *left });
+            *self.best = Some(Split { purity, column, cut, missing, left: *left });
         }
+    }
+}
+
+/// Whether a code goes left at a split. `last`: the last bin that goes left, where a threshold is tested; `sets`: those of the tree.
+#[inline]
+pub(crate) fn goes_left(code: u8, last: u8, test: Test, missing: Side, sets: &[CategorySet]) -> bool {
+    match test {
+        _ if code == MISSING => missing == Side::Left,
+        Test::AtMost(_) => code <= last,
+        Test::OneOf(set) => sets[set].contains(code),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What each column adds to one prediction: exact Shapley values of a forest.
 
-use routewright_router::{Forest, NodeKind, Side};
+use routewright_router::{Forest, NodeKind};
 
 /// A split on the way from the root, one per column: repeated columns are joined.
 #[derive(Clone, Copy)]
@@ -77,9 +77,8 @@ fn descend(forest: &Forest, row: &[f32], node: usize, path: &[Step], step: Step,
                 sums.iter_mut().zip(values).for_each(|(sum, &value)| *sum += share * f64::from(value));
             }
         }
-        NodeKind::Split { feature, threshold, missing, left, right } => {
-            let value = row.get(feature).copied().unwrap_or(f32::NAN);
-            let goes_left = if value.is_nan() { missing == Side::Left } else { value <= threshold };
+        NodeKind::Split { feature, test, missing, left, right } => {
+            let goes_left = forest.goes_left(test, missing, row.get(feature).copied().unwrap_or(f32::NAN));
             let (mut known, mut unknown) = (1.0, 1.0);
             if let Some(position) = path.iter().position(|step| step.column == feature) {
                 (known, unknown) = (path[position].known, path[position].unknown);
@@ -153,8 +152,8 @@ mod tests {
     fn conditional(forest: &Forest, row: &[f32], node: usize, known: u32) -> f64 {
         match forest.nodes()[node].kind() {
             NodeKind::Leaf { leaf } => f64::from(forest.leaf_values(leaf)[1]),
-            NodeKind::Split { feature, threshold, missing, left, right } => {
-                let is_left = if row[feature].is_nan() { missing == Side::Left } else { row[feature] <= threshold };
+            NodeKind::Split { feature, test, missing, left, right } => {
+                let is_left = forest.goes_left(test, missing, row[feature]);
                 if known >> feature & 1 == 1 {
                     return conditional(forest, row, if is_left { left } else { right }, known);
                 }

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use routewright_domain::Seed;
-use routewright_router::{Forest, NodeKind, Side};
+use routewright_router::{CategorySet, Forest, NodeKind, Side, Test};
+use serde::{Deserialize, Serialize};
 
 use crate::binned::Binned;
 use crate::fit::{FitError, fit_classifier};
@@ -29,6 +30,34 @@ pub struct Surrogate {
     pub train_fidelity: f64,
     /// The same on held-out rows; NaN where there are none.
     pub fidelity: f64,
+}
+
+/// A surrogate's tree from some node down, for people and for drawings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rule {
+    /// What the router mostly does here.
+    pub choice: String,
+    /// How often it does, of the training rows that come here.
+    pub share: f64,
+    /// Training rows that come here.
+    pub n_rows: u64,
+    /// How these rows are told apart; absent where the tree ends.
+    pub split: Option<RuleSplit>,
+}
+
+/// A question about a row, with what follows from either answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RuleSplit {
+    /// The column asked about.
+    pub column: String,
+    /// What its value must be for the left side, such as `<= 12.5`.
+    pub condition: String,
+    /// Whether rows without a value go left.
+    pub missing_goes_left: bool,
+    /// Rows for which the condition holds.
+    pub left: Box<Rule>,
+    /// The other rows.
+    pub right: Box<Rule>,
 }
 
 /// Fits a tree of at most `max_depth` levels, never more than [`MAX_SURROGATE_DEPTH`], to what a router does.
@@ -76,37 +105,37 @@ impl Surrogate {
     /// ```
     pub fn rules(&self, column_names: &[String], class_names: &[String]) -> String {
         let mut text = String::new();
-        self.write_rules(0, 0, (column_names, class_names), &mut text);
+        self.structure(column_names, class_names).write_rules(0, &mut text);
         text
     }
 
-    /// Writes the rules below a node.
-    fn write_rules(&self, node: usize, level: usize, names: (&[String], &[String]), text: &mut String) {
-        let indent = "  ".repeat(level);
+    /// The tree for people and for drawings; splits whose sides agree are left out. Names that lack are replaced by positions.
+    pub fn structure(&self, column_names: &[String], class_names: &[String]) -> Rule {
+        self.rule(0, (column_names, class_names))
+    }
+
+    /// The rules from a node down.
+    fn rule(&self, node: usize, names: (&[String], &[String])) -> Rule {
         let name =
             |names: &[String], kind: &str, position: usize| names.get(position).cloned().unwrap_or_else(|| format!("{kind} {position}"));
-        let shares = self.class_weights(node);
-        let choice = most_probable(&shares);
-        let n_rows: f64 = shares.iter().sum();
-        match self.tree.nodes()[node].kind() {
-            NodeKind::Split { feature, threshold, missing, left, right } if self.only_choice(node).is_none() => {
-                let column = name(names.0, "column", feature);
-                let [left_missing, right_missing] = if missing == Side::Left { [", or missing", ""] } else { ["", ", or missing"] };
-                // Writing to a string cannot fail.
-                let _ = if threshold == f32::INFINITY {
-                    writeln!(text, "{indent}if {column} is there")
-                } else {
-                    writeln!(text, "{indent}if {column} <= {threshold}{left_missing}")
-                };
-                self.write_rules(left, level + 1, names, text);
-                let _ = writeln!(text, "{indent}else{right_missing}");
-                self.write_rules(right, level + 1, names, text);
-            }
-            _ => {
-                let percent = 100.0 * shares[choice] / n_rows;
-                let _ = writeln!(text, "{indent}{} ({percent:.0} % of {n_rows:.0} rows)", name(names.1, "class", choice));
-            }
-        }
+        let weights = self.class_weights(node);
+        let choice = most_probable(&weights);
+        let n_rows: f64 = weights.iter().sum();
+        let split = match self.tree.nodes()[node].kind() {
+            NodeKind::Split { feature, test, missing, left, right } if self.only_choice(node).is_none() => Some(RuleSplit {
+                column: name(names.0, "column", feature),
+                condition: match test {
+                    Test::AtMost(f32::INFINITY) => "is there".to_owned(),
+                    Test::AtMost(threshold) => format!("<= {threshold}"),
+                    Test::OneOf(set) => format!("is one of {}", listed(self.tree.sets().get(set).copied().unwrap_or_default())),
+                },
+                missing_goes_left: missing == Side::Left,
+                left: Box::new(self.rule(left, names)),
+                right: Box::new(self.rule(right, names)),
+            }),
+            _ => None,
+        };
+        Rule { choice: name(names.1, "class", choice), share: weights[choice] / n_rows, n_rows: n_rows.round() as u64, split }
     }
 
     /// Training rows per class below a node.
@@ -132,6 +161,37 @@ impl Surrogate {
             NodeKind::Split { left, right, .. } => self.only_choice(left).filter(|choice| self.only_choice(right) == Some(*choice)),
         }
     }
+}
+
+impl Rule {
+    /// Writes the rules, each level indented by two more blanks.
+    fn write_rules(&self, level: usize, text: &mut String) {
+        let indent = "  ".repeat(level);
+        // Writing to a string cannot fail.
+        let Some(split) = &self.split else {
+            let _ = writeln!(text, "{indent}{} ({:.0} % of {} rows)", self.choice, 100.0 * self.share, self.n_rows);
+            return;
+        };
+        let is_about_missing = split.condition == "is there";
+        let side = |takes_missing: bool| if takes_missing && !is_about_missing { ", or missing" } else { "" };
+        let _ = writeln!(text, "{indent}if {} {}{}", split.column, split.condition, side(split.missing_goes_left));
+        split.left.write_rules(level + 1, text);
+        let otherwise = if is_about_missing { ", or missing" } else { side(!split.missing_goes_left) };
+        let _ = writeln!(text, "{indent}else{otherwise}");
+        split.right.write_rules(level + 1, text);
+    }
+}
+
+/// The categories of a set, neighbours as ranges.
+fn listed(set: CategorySet) -> String {
+    let categories: Vec<u8> = set.iter().collect();
+    let runs = categories.chunk_by(|one, other| one + 1 == *other);
+    let run = |run: &[u8]| match run {
+        [one] => one.to_string(),
+        [first, .., last] => format!("{first}–{last}"),
+        [] => String::new(),
+    };
+    runs.map(run).collect::<Vec<String>>().join(", ")
 }
 
 /// Levels below a node.
@@ -172,6 +232,23 @@ mod tests {
             ]
             .join("\n")
         );
+    }
+
+    #[test]
+    fn categories_are_listed_as_ranges() {
+        let columns = [(0..200).map(|row| (row % 10) as f32).collect::<Vec<f32>>()];
+        let matrix = Matrix::new(&columns).unwrap();
+        let binned = Binned::with_categories(&matrix, MAX_BINS, |_| true);
+        let labels: Vec<u16> = (0..200).map(|row| u16::from(![1, 2, 3, 7].contains(&(row % 10)))).collect();
+        let rows: Vec<u32> = (0..200).collect();
+        let surrogate = fit_surrogate(&matrix, &binned, (&rows, &rows), &labels, 2, 5).unwrap();
+        assert_eq!((surrogate.depth, surrogate.fidelity), (1, 1.0));
+        let rule = surrogate.structure(&["kind".to_owned()], &[]);
+        let split = rule.split.unwrap();
+        // Categories that no row has go with the heavier side.
+        assert_eq!((split.condition.as_str(), split.missing_goes_left), ("is one of 0, 4–6, 8–254", true));
+        assert_eq!((split.left.choice.as_str(), split.left.n_rows, split.left.share), ("class 1", 120, 1.0));
+        assert_eq!((split.right.choice.as_str(), split.right.n_rows), ("class 0", 80));
     }
 
     #[test]

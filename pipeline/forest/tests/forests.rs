@@ -4,10 +4,10 @@
 use proptest::prelude::*;
 use routewright_domain::Seed;
 use routewright_forest::{
-    Binned, Classified, Cuts, FitError, Fitted, ForestParams, MAX_BINS, Matrix, MaxFeatures, OutOfBag, Sample, fit_classifier,
-    fit_regressor, predict,
+    Binned, ClassWeight, Classified, Criterion, Cuts, FitError, Fitted, ForestParams, MAX_BINS, Matrix, MaxFeatures, OutOfBag, Sample,
+    continue_regressor, contributions, fit_classifier, fit_regressor, predict,
 };
-use routewright_router::{Forest, NodeKind};
+use routewright_router::{Forest, NodeKind, Test};
 
 /// Columns of few and many values with some missing, and labels of three classes that follow them.
 fn table(n_rows: usize, seed: u64) -> (Vec<Vec<f32>>, Vec<u16>) {
@@ -186,6 +186,192 @@ fn missing_values_have_a_side_of_their_own() {
 }
 
 #[test]
+fn a_few_trees_grown_by_all_threads_are_the_trees_of_one_thread() {
+    let (columns, labels) = table(20_000, 12);
+    let target: Vec<f64> = columns[0].iter().zip(&columns[1]).map(|(one, two)| f64::from(one * two)).collect();
+    let fit = |n_threads: usize, max_features, cuts| {
+        let params = ForestParams { n_trees: 2, max_features, cuts, ..ForestParams::default() };
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
+        let rows = all_rows(20_000);
+        pool.install(|| {
+            [classifier(&columns, &rows, &labels, None, &params), regressor(&columns, &rows, &target, None, &params)]
+                .map(|fitted| (fitted.forest.to_bytes(), fitted.importance))
+        })
+    };
+    for (max_features, cuts) in [(MaxFeatures::Sqrt, Cuts::Best), (MaxFeatures::All, Cuts::Best), (MaxFeatures::Sqrt, Cuts::Random)] {
+        assert_eq!(fit(1, max_features, cuts), fit(3, max_features, cuts), "{max_features:?} {cuts:?}");
+    }
+}
+
+#[test]
+fn the_order_of_columns_does_not_matter_where_no_two_cuts_are_worth_the_same() {
+    let (columns, _) = table(400, 13);
+    let target: Vec<f64> = columns[0].iter().zip(&columns[2]).map(|(one, two)| f64::from(one + 2.0 * two * two)).collect();
+    let params = ForestParams { max_features: MaxFeatures::All, min_samples_leaf: 5, ..without_bootstrap() };
+    let (rows, order) = (all_rows(400), [3, 1, 4, 0, 2]);
+    let turned: Vec<Vec<f32>> = order.iter().map(|&column| columns[column].clone()).collect();
+    let (one, other) = (regressor(&columns, &rows, &target, None, &params), regressor(&turned, &rows, &target, None, &params));
+    let predictions = |fitted: &Fitted, columns: &[Vec<f32>]| predict(&fitted.forest, &Matrix::new(columns).unwrap(), &rows);
+    assert_eq!(predictions(&one, &columns), predictions(&other, &turned));
+    for (position, &column) in order.iter().enumerate() {
+        assert!((other.importance[position] - one.importance[column]).abs() < 1e-12);
+    }
+}
+
+#[test]
+fn columns_that_say_the_same_give_the_same_predictions_in_any_order() {
+    let (mut columns, labels) = table(400, 14);
+    columns[1] = columns[0].clone();
+    columns[2] = columns[0].iter().map(|value| value.powi(3)).collect();
+    let params = ForestParams { max_features: MaxFeatures::All, ..without_bootstrap() };
+    let (rows, order) = (all_rows(400), [2, 4, 1, 3, 0]);
+    let turned: Vec<Vec<f32>> = order.iter().map(|&column| columns[column].clone()).collect();
+    let predictions = |columns: &[Vec<f32>]| {
+        let forest = classifier(columns, &rows, &labels, None, &params).forest;
+        predict(&forest, &Matrix::new(columns).unwrap(), &rows)
+    };
+    assert_eq!(predictions(&columns), predictions(&turned));
+}
+
+/// One column of 30 categories without an order, of which every third succeeds, and one of noise.
+fn categories() -> (Vec<Vec<f32>>, Vec<u16>) {
+    let (mut columns, _) = table(1800, 15);
+    columns.truncate(2);
+    columns[0] = (0..1800).map(|row| if row % 31 == 30 { f32::NAN } else { (row % 31) as f32 }).collect();
+    let labels = (0..1800).map(|row| u16::from(row % 31 == 30 || (row % 31) % 3 == 0)).collect();
+    (columns, labels)
+}
+
+#[test]
+fn categories_are_told_apart_by_one_set() {
+    let (columns, labels) = categories();
+    let matrix = Matrix::new(&columns).unwrap();
+    let rows = all_rows(1800);
+    let target: Vec<f64> = labels.iter().map(|&label| f64::from(label)).collect();
+    let params = ForestParams { max_depth: 1, max_features: MaxFeatures::All, ..without_bootstrap() };
+    let by_set = Binned::with_categories(&matrix, MAX_BINS, |column| column == 0);
+    for weights in [None, Some(vec![0.5; 1800])] {
+        let forest = fit_classifier(&by_set, &rows, &labels, 3, weights.as_deref(), &params, Seed(1)).unwrap().forest;
+        assert_eq!(predict(&forest, &matrix, &[0, 1, 2, 30]), [0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0]);
+        assert_eq!(Forest::from_bytes(&forest.to_bytes()).unwrap(), forest);
+    }
+    let forest = fit_regressor(&by_set, &rows, &target, None, &params, Seed(1)).unwrap().forest;
+    assert_eq!(predict(&forest, &matrix, &[0, 1, 2, 30]), [1.0, 0.0, 0.0, 1.0]);
+    assert!(matches!(forest.nodes()[0].kind(), NodeKind::Split { test: Test::OneOf(_), .. }));
+    // What it never saw goes where missing values go.
+    let mut unseen = [0.0];
+    forest.predict(&[77.0, 0.0], &mut unseen);
+    assert_eq!(unseen, [1.0]);
+    // As numbers, one cut cannot tell every third category apart.
+    let as_numbers = fit_classifier(&Binned::new(&matrix, MAX_BINS), &rows, &labels, 3, None, &params, Seed(1)).unwrap().forest;
+    assert!(predict(&as_numbers, &matrix, &[3, 4]).iter().all(|share| *share < 0.9));
+}
+
+#[test]
+fn the_names_of_categories_do_not_matter() {
+    let (columns, labels) = categories();
+    let mut renamed = columns.clone();
+    renamed[0].iter_mut().for_each(|value| *value = (*value * 7.0) % 31.0);
+    let params = ForestParams { max_features: MaxFeatures::All, out_of_bag: OutOfBag::Predict, ..few_trees() };
+    let fit = |columns: &[Vec<f32>], cuts| {
+        let matrix = Matrix::new(columns).unwrap();
+        let binned = Binned::with_categories(&matrix, MAX_BINS, |column| column == 0);
+        let fitted = fit_classifier(&binned, &all_rows(1800), &labels, 2, None, &ForestParams { cuts, ..params }, Seed(1)).unwrap();
+        let predictions = predict(&fitted.forest, &matrix, &all_rows(1800));
+        (predictions, fitted.out_of_bag.iter().map(|value| value.to_bits()).collect::<Vec<u64>>())
+    };
+    let (one, other) = (fit(&columns, Cuts::Best), fit(&renamed, Cuts::Best));
+    // Equally good sets may be found in another order, so rare rows may differ; what is learned may not.
+    let n_different = one.0.iter().zip(&other.0).filter(|(one, other)| (**one - **other).abs() > 0.2).count();
+    assert!(n_different < 36, "{n_different} of 3600");
+    let score = |predictions: &[f64]| Classified::new(2, predictions, &labels).unwrap().accuracy();
+    assert!(score(&one.0) > 0.99 && score(&fit(&columns, Cuts::Random).0) > 0.95);
+}
+
+#[test]
+fn contributions_of_sets_sum_to_the_prediction() {
+    let (columns, labels) = categories();
+    let matrix = Matrix::new(&columns).unwrap();
+    let binned = Binned::with_categories(&matrix, MAX_BINS, |column| column == 0);
+    let forest = fit_classifier(&binned, &all_rows(1800), &labels, 2, None, &few_trees(), Seed(1)).unwrap().forest;
+    for row in [[4.0, 0.3], [f32::NAN, 0.9], [200.0, 0.1]] {
+        let (found, mut prediction) = (contributions(&forest, &row), [0.0; 2]);
+        forest.predict(&row, &mut prediction);
+        assert!((found.base[1] + found.columns[1] + found.columns[3] - prediction[1]).abs() < 1e-12);
+    }
+}
+
+#[test]
+fn entropy_and_balanced_classes_learn_too() {
+    let (columns, labels) = table(1200, 16);
+    let matrix = Matrix::new(&columns).unwrap();
+    let rows = all_rows(1200);
+    let entropy = ForestParams { criterion: Criterion::Entropy, ..without_bootstrap() };
+    let shallow = ForestParams { max_depth: 4, max_features: MaxFeatures::All, ..entropy };
+    let forest = classifier(&columns, &rows, &labels, None, &shallow).forest;
+    assert!(Classified::new(3, &predict(&forest, &matrix, &rows), &labels).unwrap().accuracy() > 0.95);
+    let grown = |criterion| classifier(&columns, &rows, &labels, None, &ForestParams { criterion, ..entropy }).forest;
+    assert_ne!(grown(Criterion::Entropy), grown(Criterion::Gini));
+    // A class of one row in twenty that no column knows: alone, its share is a twentieth; balanced, a half.
+    let rare: Vec<u16> = (0..1200).map(|row| u16::from(row % 20 == 0)).collect();
+    let mean_share = |class_weight| {
+        let params = ForestParams { class_weight, min_samples_leaf: 1200, ..without_bootstrap() };
+        let forest = classifier(&columns, &rows, &rare, None, &params).forest;
+        predict(&forest, &matrix, &rows).iter().skip(1).step_by(3).sum::<f64>() / 1200.0
+    };
+    assert!((mean_share(ClassWeight::Equal) - 0.05).abs() < 1e-6);
+    assert!((mean_share(ClassWeight::Balanced) - 0.5).abs() < 1e-6);
+}
+
+#[test]
+fn honest_leaves_are_not_flattered_by_the_rows_that_found_them() {
+    let (columns, _) = table(1000, 17);
+    let mut rng = Seed(4).rng();
+    let noise: Vec<f64> = (0..1000).map(|_| f64::from(rng.next_u32() % 2)).collect();
+    let spread = |honest_share| {
+        let params = ForestParams { honest_share, min_samples_leaf: 10, sample: Sample::Subsample(0.5), ..few_trees() };
+        let forest = regressor(&columns, &all_rows(1000), &noise, None, &params).forest;
+        predict(&forest, &Matrix::new(&columns).unwrap(), &all_rows(1000)).iter().map(|mean| (mean - 0.5).powi(2)).sum::<f64>() / 1000.0
+    };
+    let (greedy, honest) = (spread(0.0), spread(0.5));
+    assert!(honest < 0.8 * greedy, "{honest} {greedy}");
+    let (columns, labels) = table(2000, 18);
+    let params = ForestParams { honest_share: 0.5, n_trees: 30, ..ForestParams::default() };
+    let forest = classifier(&columns, &all_rows(2000), &labels, None, &params).forest;
+    let probabilities = predict(&forest, &Matrix::new(&columns).unwrap(), &all_rows(2000));
+    assert!(Classified::new(3, &probabilities, &labels).unwrap().accuracy() > 0.95);
+}
+
+#[test]
+fn samples_have_the_rows_that_were_asked_for() {
+    let (columns, labels) = table(600, 19);
+    let rows_of = |params: ForestParams| {
+        let forest = classifier(&columns, &all_rows(600), &labels, None, &ForestParams { n_trees: 1, ..params }).forest;
+        forest.nodes()[0].cover()
+    };
+    assert_eq!(rows_of(ForestParams::default()), 600.0);
+    assert_eq!(rows_of(ForestParams { sample: Sample::Subsample(0.25), ..ForestParams::default() }), 150.0);
+    assert_eq!(rows_of(ForestParams { max_sample_rows: 100, ..ForestParams::default() }), 100.0);
+    assert_eq!(rows_of(ForestParams { max_sample_rows: 100, sample: Sample::All, ..ForestParams::default() }), 100.0);
+    assert_eq!(rows_of(ForestParams { max_sample_rows: 1000, sample: Sample::All, ..ForestParams::default() }), 600.0);
+    assert_eq!(rows_of(ForestParams { honest_share: 0.4, sample: Sample::All, ..ForestParams::default() }), 360.0);
+}
+
+#[test]
+fn a_forest_that_is_continued_is_the_forest_grown_at_once() {
+    let (columns, _) = table(500, 20);
+    let target: Vec<f64> = columns[1].iter().map(|&value| f64::from(value)).collect();
+    let binned = Binned::new(&Matrix::new(&columns).unwrap(), MAX_BINS);
+    let rows = all_rows(500);
+    let (few, many) = (ForestParams { n_trees: 3, ..few_trees() }, few_trees());
+    let first = fit_regressor(&binned, &rows, &target, None, &few, Seed(1)).unwrap().forest;
+    let whole = fit_regressor(&binned, &rows, &target, None, &many, Seed(1)).unwrap().forest;
+    let go_on = |first: &Forest, params| continue_regressor(first, (&binned, &rows), &target, None, params, Seed(1)).unwrap().forest;
+    assert_eq!(go_on(&first, &many), whole);
+    assert_eq!(go_on(&whole, &few), whole);
+}
+
+#[test]
 fn limits_of_depth_and_leaf_hold() {
     let (columns, labels) = table(500, 9);
     let stump = classifier(&columns, &all_rows(500), &labels, None, &ForestParams { max_depth: 1, ..few_trees() }).forest;
@@ -254,15 +440,22 @@ proptest! {
         ),
         is_weighted: bool, cuts in prop_oneof![Just(Cuts::Best), Just(Cuts::Random)], min_samples_leaf in 1..4_u32,
         max_features in prop_oneof![Just(MaxFeatures::All), Just(MaxFeatures::Sqrt)],
+        has_categories: bool, honest_share in prop_oneof![2 => Just(0.0), 1 => Just(0.5)],
+        criterion in prop_oneof![Just(Criterion::Gini), Just(Criterion::Entropy)],
+        class_weight in prop_oneof![Just(ClassWeight::Equal), Just(ClassWeight::Balanced)],
+        sample in prop_oneof![Just(Sample::Bootstrap(1.0)), Just(Sample::Subsample(0.5))],
     ) {
         let columns: Vec<Vec<f32>> = (0..3).map(|column| rows.iter().map(|row| row.0[column]).collect()).collect();
         let labels: Vec<u16> = rows.iter().map(|row| row.1).collect();
         let weights: Vec<f32> = rows.iter().map(|row| row.2).collect();
         let matrix = Matrix::new(&columns).unwrap();
-        let params = ForestParams { n_trees: 5, cuts, min_samples_leaf, max_features, out_of_bag: OutOfBag::Predict, ..ForestParams::default() };
+        let out_of_bag = OutOfBag::Predict;
+        let drawn = ForestParams { sample, honest_share, criterion, class_weight, ..ForestParams::default() };
+        let params = ForestParams { n_trees: 5, cuts, min_samples_leaf, max_features, out_of_bag, ..drawn };
         let positions = all_rows(rows.len());
         let weights = is_weighted.then_some(weights.as_slice());
-        let fitted = fit_classifier(&Binned::new(&matrix, 7), &positions, &labels, 9, weights, &params, Seed(1));
+        let binned = Binned::with_categories(&matrix, 7, |column| has_categories && column != 1);
+        let fitted = fit_classifier(&binned, &positions, &labels, 9, weights, &params, Seed(1));
         prop_assume!(fitted != Err(FitError::NoRows));
         let fitted = fitted.unwrap();
         prop_assert_eq!(&Forest::from_bytes(&fitted.forest.to_bytes()).unwrap(), &fitted.forest);

@@ -36,7 +36,7 @@ fn tree(n_columns: usize, seed: Seed) -> Tree {
     };
     let leaves = (0..=n_splits).map(|leaf| Node::leaf(leaf, 1.0));
     let values = (0..=n_splits).map(|leaf| (seed.derive("leaf", u64::from(leaf)).0 >> 40) as f32 / (1 << 24) as f32).collect();
-    Tree { nodes: (0..n_splits).map(split).chain(leaves).collect(), values }
+    Tree { nodes: (0..n_splits).map(split).chain(leaves).collect(), values, ..Tree::default() }
 }
 
 fn forest(n_columns: usize, seed: Seed) -> Forest {

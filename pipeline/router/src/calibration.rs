@@ -14,6 +14,8 @@ pub enum Calibration {
     Identity,
     /// A logistic curve over the score's logit.
     Platt(Platt),
+    /// A logistic curve over the logarithms of the score and of its distance to 1, each with a slope of its own.
+    Beta(Beta),
     /// Steps joined by straight lines.
     Isotonic(Isotonic),
 }
@@ -23,6 +25,18 @@ pub enum Calibration {
 #[serde(try_from = "PlattFields")]
 pub struct Platt {
     slope: f64,
+    intercept: f64,
+}
+
+/// `1 / (1 + exp(−(success_slope · ln p − failure_slope · ln(1 − p) + intercept)))`, with slopes that are not negative.
+///
+/// With equal slopes it is [`Platt`]'s curve; with unequal ones it can be right at both ends of scores that err differently there.
+/// Source: Kull, Silva Filho, Flach (2017).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "BetaFields")]
+pub struct Beta {
+    success_slope: f64,
+    failure_slope: f64,
     intercept: f64,
 }
 
@@ -71,6 +85,7 @@ impl Calibration {
         match self {
             Self::Identity => score,
             Self::Platt(curve) => curve.apply(score),
+            Self::Beta(curve) => curve.apply(score),
             Self::Isotonic(curve) => curve.apply(score),
         }
     }
@@ -80,6 +95,7 @@ impl Calibration {
         match self {
             Self::Identity => "identity",
             Self::Platt(_) => "platt",
+            Self::Beta(_) => "beta",
             Self::Isotonic(_) => "isotonic",
         }
     }
@@ -109,6 +125,29 @@ impl Platt {
         let held = score.clamp(LOGIT_MARGIN, 1.0 - LOGIT_MARGIN);
         let logit = (held / (1.0 - held)).ln();
         1.0 / (1.0 + (-(self.slope * logit + self.intercept)).exp())
+    }
+}
+
+impl Beta {
+    /// A curve over the logarithms of the score and of its distance to 1.
+    ///
+    /// # Errors
+    /// [`CalibrationError::Curve`] when a number is not finite or a slope is negative.
+    pub fn new(success_slope: f64, failure_slope: f64, intercept: f64) -> Result<Self, CalibrationError> {
+        let slope = success_slope.min(failure_slope);
+        let valid = success_slope.is_finite() && failure_slope.is_finite() && intercept.is_finite() && 0.0 <= slope;
+        if valid { Ok(Self { success_slope, failure_slope, intercept }) } else { Err(CalibrationError::Curve { slope, intercept }) }
+    }
+
+    /// Slopes over `ln p` and `−ln(1 − p)`, and the intercept.
+    pub fn parameters(self) -> [f64; 3] {
+        [self.success_slope, self.failure_slope, self.intercept]
+    }
+
+    fn apply(self, score: f64) -> f64 {
+        let held = score.clamp(LOGIT_MARGIN, 1.0 - LOGIT_MARGIN);
+        let logit = self.success_slope * held.ln() - self.failure_slope * (1.0 - held).ln() + self.intercept;
+        1.0 / (1.0 + (-logit).exp())
     }
 }
 
@@ -168,6 +207,23 @@ impl TryFrom<PlattFields> for Platt {
     }
 }
 
+/// [`Beta`] as written, before it is checked.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BetaFields {
+    success_slope: f64,
+    failure_slope: f64,
+    intercept: f64,
+}
+
+impl TryFrom<BetaFields> for Beta {
+    type Error = CalibrationError;
+
+    fn try_from(fields: BetaFields) -> Result<Self, CalibrationError> {
+        Self::new(fields.success_slope, fields.failure_slope, fields.intercept)
+    }
+}
+
 /// [`Isotonic`] as written, before it is checked.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -218,6 +274,7 @@ mod tests {
     fn curves_that_fall_or_do_not_exist_are_refused() {
         assert!(Platt::new(-0.1, 0.0).is_err());
         assert!(Platt::new(1.0, f64::NAN).is_err());
+        assert!(Beta::new(1.0, -0.1, 0.0).is_err());
         assert_eq!(Isotonic::new(vec![], vec![]), Err(CalibrationError::Length { scores: 0, probabilities: 0 }));
         assert_eq!(Isotonic::new(vec![0.1, 0.2], vec![0.5, 0.4]), Err(CalibrationError::Point { point: 1 }));
         assert_eq!(Isotonic::new(vec![f64::NAN], vec![0.5]), Err(CalibrationError::Point { point: 0 }));
@@ -229,6 +286,11 @@ mod tests {
         let text = r#"{"kind":"isotonic","scores":[0.0,1.0],"probabilities":[0.25,0.5]}"#;
         assert_eq!(serde_json::to_string(&isotonic).unwrap(), text);
         assert_eq!(serde_json::from_str::<Calibration>(text).unwrap(), isotonic);
+        let beta = Calibration::Beta(Beta::new(1.5, 0.5, -0.25).unwrap());
+        assert_eq!(serde_json::from_str::<Calibration>(&serde_json::to_string(&beta).unwrap()).unwrap(), beta);
+        assert!(
+            serde_json::from_str::<Calibration>(r#"{"kind":"beta","success_slope":-1.0,"failure_slope":1.0,"intercept":0.0}"#).is_err()
+        );
         assert!(serde_json::from_str::<Calibration>(r#"{"kind":"isotonic","scores":[0.0],"probabilities":[]}"#).is_err());
         assert!(serde_json::from_str::<Calibration>(r#"{"kind":"platt","slope":-1.0,"intercept":0.0}"#).is_err());
         assert_eq!(serde_json::from_str::<Calibration>(r#"{"kind":"identity"}"#).unwrap(), Calibration::Identity);
@@ -238,13 +300,13 @@ mod tests {
         #[test]
         fn a_calibration_never_falls_and_stays_a_probability(
             mut scores in prop::collection::vec(0.0..=1.0, 1..8), mut heights in prop::collection::vec(0.0..=1.0, 8),
-            slope in 0.0..50.0, intercept in -50.0..50.0, mut at in prop::collection::vec(-0.1..1.1, 2),
+            slope in 0.0..50.0, other_slope in 0.0..50.0, intercept in -50.0..50.0, mut at in prop::collection::vec(-0.1..1.1, 2),
         ) {
             scores.sort_by(f64::total_cmp);
             heights.sort_by(f64::total_cmp);
             heights.truncate(scores.len());
             at.sort_by(f64::total_cmp);
-            for map in [Calibration::Isotonic(Isotonic::new(scores, heights).unwrap()), Calibration::Platt(Platt::new(slope, intercept).unwrap())] {
+            for map in [Calibration::Isotonic(Isotonic::new(scores, heights).unwrap()), Calibration::Platt(Platt::new(slope, intercept).unwrap()), Calibration::Beta(Beta::new(slope, other_slope, intercept).unwrap())] {
                 let (low, high) = (map.apply(at[0]), map.apply(at[1]));
                 prop_assert!(0.0 <= low && low <= high && high <= 1.0, "{map:?}: {low} {high}");
             }

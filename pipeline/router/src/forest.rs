@@ -7,8 +7,14 @@ pub use bytes::FOREST_VERSION;
 /// Levels below the root that a tree may have: far more than a grown tree needs, few enough for recursive readers.
 pub const MAX_TREE_DEPTH: usize = 128;
 
-/// Key of a leaf in [`Node`]; a split's key is twice its column, plus one where missing values go right.
+/// Key of a leaf in [`Node`]; a split's key is twice its column, plus one where missing values go right, plus [`SET`] for a set.
 const LEAF: u32 = u32::MAX;
+
+/// Marks a split by a set of categories; its threshold's bits are the position of the set.
+const SET: u32 = 1 << 30;
+
+/// Categories that a set can tell apart: whole numbers from 0.
+pub const MAX_CATEGORIES: usize = 255;
 
 /// Rows that walk through a tree side by side.
 const LANES: usize = 8;
@@ -25,6 +31,44 @@ pub enum Side {
     Right,
 }
 
+/// Some of the categories 0 to [`MAX_CATEGORIES`] − 1, one bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CategorySet(pub [u64; 4]);
+
+impl CategorySet {
+    /// Adds a category.
+    pub fn insert(&mut self, category: u8) {
+        self.0[usize::from(category >> 6)] |= 1 << (category & 63);
+    }
+
+    /// Whether a category is in it.
+    #[inline]
+    pub fn contains(&self, category: u8) -> bool {
+        self.0[usize::from(category >> 6)] >> (category & 63) & 1 == 1
+    }
+
+    /// The categories in it, in order.
+    pub fn iter(&self) -> impl Iterator<Item = u8> + '_ {
+        (0..MAX_CATEGORIES as u8).filter(|category| self.contains(*category))
+    }
+}
+
+/// The category that a number names; `None` for missing values, fractions, and numbers outside 0 to [`MAX_CATEGORIES`] − 1.
+#[inline]
+pub fn category_of(value: f32) -> Option<u8> {
+    let category = value as u8;
+    (f32::from(category) == value && usize::from(category) < MAX_CATEGORIES).then_some(category)
+}
+
+/// What sends a row to the left.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Test {
+    /// A value of at most this; infinite where every value that is there goes left.
+    AtMost(f32),
+    /// A category of this set of [`Forest::sets`].
+    OneOf(usize),
+}
+
 /// A node of a tree in 16 bytes: a split, or a leaf that points at its values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Node {
@@ -38,12 +82,13 @@ pub struct Node {
 /// What a node says.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum NodeKind {
-    /// A row goes to `left` when its value is at most the threshold, to `right` when it is above, and to `missing` when it is NaN.
+    /// A row goes to `left` when its value passes the test, to `right` when it does not, and to `missing` when it is NaN, or no category
+    /// where categories are tested. [`Forest::goes_left`] says which.
     Split {
         /// The column.
         feature: usize,
-        /// The largest value that goes left; infinite where every value that is there goes left.
-        threshold: f32,
+        /// What goes left.
+        test: Test,
         /// Where NaN goes.
         missing: Side,
         /// Node of the left side.
@@ -64,6 +109,12 @@ impl Node {
         Self { key: u32::from(feature) << 1 | u32::from(missing == Side::Right), threshold, next: left, cover }
     }
 
+    /// A split by a set of categories, the `set`-th of the tree's; otherwise as [`Self::split`].
+    pub fn split_by_set(feature: u16, set: u32, missing: Side, left: u32, cover: f32) -> Self {
+        let node = Self::split(feature, f32::from_bits(set), missing, left, cover);
+        Self { key: node.key | SET, ..node }
+    }
+
     /// A leaf whose values are the `leaf`-th of the tree's.
     pub fn leaf(leaf: u32, cover: f32) -> Self {
         Self { key: LEAF, threshold: 0.0, next: leaf, cover }
@@ -76,7 +127,20 @@ impl Node {
             return NodeKind::Leaf { leaf: next };
         }
         let missing = if self.key & 1 == 1 { Side::Right } else { Side::Left };
-        NodeKind::Split { feature: (self.key >> 1) as usize, threshold: self.threshold, missing, left: next, right: next + 1 }
+        let test = if self.has_set() { Test::OneOf(self.threshold.to_bits() as usize) } else { Test::AtMost(self.threshold) };
+        NodeKind::Split { feature: self.feature(), test, missing, left: next, right: next + 1 }
+    }
+
+    /// The column of a split.
+    #[inline]
+    fn feature(self) -> usize {
+        (self.key >> 1 & 0xffff) as usize
+    }
+
+    /// Whether a split tests categories.
+    #[inline]
+    fn has_set(self) -> bool {
+        self.key & SET != 0 && self.key != LEAF
     }
 
     /// Weight of the training rows that reached the node.
@@ -92,6 +156,8 @@ pub struct Tree {
     pub nodes: Vec<Node>,
     /// The leaves' values, leaf after leaf.
     pub values: Vec<f32>,
+    /// The sets that its splits name.
+    pub sets: Vec<CategorySet>,
 }
 
 /// A forest: the mean over its trees of what their leaves hold, class probabilities or one mean.
@@ -102,6 +168,7 @@ pub struct Forest {
     roots: Vec<u32>,
     nodes: Vec<Node>,
     values: Vec<f32>,
+    sets: Vec<CategorySet>,
 }
 
 /// Trees, or bytes, that make no forest.
@@ -174,20 +241,54 @@ impl Forest {
         let mut roots = Vec::with_capacity(trees.len());
         let mut nodes: Vec<Node> = Vec::with_capacity(n_nodes);
         let mut values: Vec<f32> = Vec::with_capacity(n_values);
+        let mut sets = Vec::new();
         for tree in trees {
-            let (first_node, first_leaf) = (nodes.len() as u32, (values.len() / n_outputs) as u32);
-            roots.push(first_node);
-            nodes.extend(tree.nodes.iter().map(|&node| {
-                let first = if node.key == LEAF { first_leaf } else { first_node };
-                Node { next: node.next.saturating_add(first), ..node }
-            }));
+            let first = First { node: nodes.len() as u32, leaf: (values.len() / n_outputs) as u32, set: sets.len() as u32 };
+            roots.push(first.node);
+            nodes.extend(tree.nodes.iter().map(|&node| first.shift(node)));
             values.extend_from_slice(&tree.values);
+            sets.extend_from_slice(&tree.sets);
         }
-        Self::checked(n_features, n_outputs, roots, nodes, values)
+        Self::checked(n_features, n_outputs, roots, nodes, values, sets)
+    }
+
+    /// Joins forests of one shape into one of all their trees, in order.
+    ///
+    /// # Errors
+    /// [`ForestError::Count`] for no forests, forests of different shape, or more nodes than can be counted.
+    pub fn join(forests: &[Self]) -> Result<Self, ForestError> {
+        let Some(first) = forests.first() else { return Err(ForestError::Count { part: "trees", found: 0 }) };
+        if let Some(other) = forests.iter().find(|other| other.n_outputs != first.n_outputs) {
+            return Err(ForestError::Count { part: "outputs", found: other.n_outputs });
+        }
+        if let Some(other) = forests.iter().find(|other| other.n_features != first.n_features) {
+            return Err(ForestError::Count { part: "columns", found: other.n_features });
+        }
+        let n_nodes = forests.iter().map(Self::n_nodes).sum();
+        if u32::try_from(n_nodes).is_err() {
+            return Err(ForestError::Count { part: "nodes", found: n_nodes });
+        }
+        let Self { n_features, n_outputs, .. } = *first;
+        let mut all = Self { n_features, n_outputs, roots: Vec::new(), nodes: Vec::new(), values: Vec::new(), sets: Vec::new() };
+        for forest in forests {
+            let first = First { node: all.nodes.len() as u32, leaf: (all.values.len() / n_outputs) as u32, set: all.sets.len() as u32 };
+            all.roots.extend(forest.roots.iter().map(|root| root + first.node));
+            all.nodes.extend(forest.nodes.iter().map(|&node| first.shift(node)));
+            all.values.extend_from_slice(&forest.values);
+            all.sets.extend_from_slice(&forest.sets);
+        }
+        Ok(all)
     }
 
     /// Checks flat arrays whose positions count from the forest's first node.
-    fn checked(n_features: usize, n_outputs: usize, roots: Vec<u32>, nodes: Vec<Node>, values: Vec<f32>) -> Result<Self, ForestError> {
+    fn checked(
+        n_features: usize,
+        n_outputs: usize,
+        roots: Vec<u32>,
+        nodes: Vec<Node>,
+        values: Vec<f32>,
+        sets: Vec<CategorySet>,
+    ) -> Result<Self, ForestError> {
         let count = |part, found, valid| if valid { Ok(()) } else { Err(ForestError::Count { part, found }) };
         count("columns", n_features, (1..=MAX_WIDTH).contains(&n_features))?;
         count("outputs", n_outputs, (1..=MAX_WIDTH).contains(&n_outputs))?;
@@ -196,7 +297,7 @@ impl Forest {
         if let Some(position) = values.iter().position(|value| !value.is_finite()) {
             return Err(ForestError::Value { position });
         }
-        let forest = Self { n_features, n_outputs, roots, nodes, values };
+        let forest = Self { n_features, n_outputs, roots, nodes, values, sets };
         let mut depths = vec![UNREACHED; forest.nodes.len()];
         for tree in 0..forest.roots.len() {
             forest.check_tree(tree, &mut depths)?;
@@ -226,12 +327,16 @@ impl Forest {
             match node.kind() {
                 NodeKind::Leaf { leaf } if n_leaves <= leaf => return wrong(index, "leaf values past the end"),
                 NodeKind::Leaf { .. } => {}
-                NodeKind::Split { feature, threshold, left, right, .. } => {
-                    if self.n_features <= feature {
+                NodeKind::Split { feature, test, left, right, .. } => {
+                    if self.n_features <= feature || 1 << 17 <= node.key & !SET {
                         return wrong(index, "column past the end");
                     }
-                    if threshold.is_nan() || threshold == f32::NEG_INFINITY {
-                        return wrong(index, "threshold is no number");
+                    match test {
+                        Test::AtMost(threshold) if threshold.is_nan() || threshold == f32::NEG_INFINITY => {
+                            return wrong(index, "threshold is no number");
+                        }
+                        Test::OneOf(set) if self.sets.len() <= set => return wrong(index, "set past the end"),
+                        _ => {}
                     }
                     if left <= index || end <= right {
                         return wrong(index, "children are not after it, inside the tree");
@@ -287,6 +392,24 @@ impl Forest {
         self.values.get(leaf * self.n_outputs..(leaf + 1) * self.n_outputs).unwrap_or_default()
     }
 
+    /// The sets of categories that splits name.
+    pub fn sets(&self) -> &[CategorySet] {
+        &self.sets
+    }
+
+    /// Whether a value goes left at a split with this test and side of missing values.
+    #[inline]
+    pub fn goes_left(&self, test: Test, missing: Side, value: f32) -> bool {
+        match test {
+            Test::AtMost(_) if value.is_nan() => missing == Side::Left,
+            Test::AtMost(threshold) => value <= threshold,
+            Test::OneOf(set) => match (category_of(value), self.sets.get(set)) {
+                (Some(category), Some(set)) => set.contains(category),
+                _ => missing == Side::Left,
+            },
+        }
+    }
+
     /// Predicts one row: the mean over the trees. Allocates nothing.
     ///
     /// `row`: `n_features` numbers, NaN = missing, shorter rows are missing at their end; `out`: `n_outputs` numbers, overwritten.
@@ -303,11 +426,16 @@ impl Forest {
     ///
     /// `rows`: n × `n_features` numbers; `out`: n × `n_outputs` numbers, overwritten.
     pub fn predict_rows(&self, rows: &[f32], out: &mut [f64]) {
+        if self.sets.is_empty() { self.walk_rows::<false>(rows, out) } else { self.walk_rows::<true>(rows, out) }
+    }
+
+    /// [`Self::predict_rows`], with code for sets only where there are some.
+    fn walk_rows<const HAS_SETS: bool>(&self, rows: &[f32], out: &mut [f64]) {
         out.fill(0.0);
         for &root in &self.roots {
             let lanes = rows.chunks(LANES * self.n_features).zip(out.chunks_mut(LANES * self.n_outputs));
             for (rows, out) in lanes {
-                let nodes = self.leaf_nodes(root, rows);
+                let nodes = self.leaf_nodes::<HAS_SETS>(root, rows);
                 for (node, out) in nodes.into_iter().zip(out.chunks_exact_mut(self.n_outputs)) {
                     self.add_leaf(self.nodes[node as usize].next as usize, out);
                 }
@@ -321,15 +449,14 @@ impl Forest {
     pub fn leaf_of(&self, tree: usize, row: &[f32]) -> usize {
         let mut node = self.nodes[self.roots[tree] as usize];
         while node.key != LEAF {
-            let value = row.get((node.key >> 1) as usize).copied().unwrap_or(f32::NAN);
-            let is_right = (value > node.threshold) | (value.is_nan() & (node.key & 1 == 1));
-            node = self.nodes[node.next as usize + usize::from(is_right)];
+            let value = row.get(node.feature()).copied().unwrap_or(f32::NAN);
+            node = self.nodes[node.next as usize + usize::from(self.is_right::<true>(node, value))];
         }
         node.next as usize
     }
 
     /// The leaf nodes of up to [`LANES`] rows, which walk side by side, so that the memory they wait for arrives together.
-    fn leaf_nodes(&self, root: u32, rows: &[f32]) -> [u32; LANES] {
+    fn leaf_nodes<const HAS_SETS: bool>(&self, root: u32, rows: &[f32]) -> [u32; LANES] {
         let n_rows = rows.len() / self.n_features;
         let mut nodes = [root; LANES];
         let mut is_walking = true;
@@ -338,9 +465,8 @@ impl Forest {
             for (lane, at) in nodes.iter_mut().enumerate().take(n_rows) {
                 let node = self.nodes[*at as usize];
                 if node.key != LEAF {
-                    let value = rows[lane * self.n_features + (node.key >> 1) as usize];
-                    let is_right = (value > node.threshold) | (value.is_nan() & (node.key & 1 == 1));
-                    *at = node.next + u32::from(is_right);
+                    let value = rows[lane * self.n_features + node.feature()];
+                    *at = node.next + u32::from(self.is_right::<HAS_SETS>(node, value));
                     is_walking = true;
                 }
             }
@@ -348,11 +474,38 @@ impl Forest {
         nodes
     }
 
+    /// Whether a value goes right at a split.
+    #[inline]
+    fn is_right<const HAS_SETS: bool>(&self, node: Node, value: f32) -> bool {
+        if HAS_SETS && node.has_set() {
+            let missing = if node.key & 1 == 1 { Side::Right } else { Side::Left };
+            return !self.goes_left(Test::OneOf(node.threshold.to_bits() as usize), missing, value);
+        }
+        (value > node.threshold) | (value.is_nan() & (node.key & 1 == 1))
+    }
+
     /// Adds a leaf's values.
     fn add_leaf(&self, leaf: usize, out: &mut [f64]) {
         for (sum, &value) in out.iter_mut().zip(self.leaf_values(leaf)) {
             *sum += f64::from(value);
         }
+    }
+}
+
+/// Where a tree's nodes, leaves and sets start among a forest's.
+#[derive(Clone, Copy)]
+struct First {
+    node: u32,
+    leaf: u32,
+    set: u32,
+}
+
+impl First {
+    /// A tree's node as one of the forest's; positions past the end of 32 bits stay there, where they are refused.
+    fn shift(self, node: Node) -> Node {
+        let next = node.next.saturating_add(if node.key == LEAF { self.leaf } else { self.node });
+        let set = node.threshold.to_bits().saturating_add(self.set);
+        Node { next, threshold: if node.has_set() { f32::from_bits(set) } else { node.threshold }, ..node }
     }
 }
 
@@ -374,12 +527,51 @@ mod tests {
                 Node::leaf(2, 1.0),
             ],
             values: vec![1.0, 0.0, 0.25, 0.75, 0.0, 1.0],
+            sets: Vec::new(),
         }
     }
 
     pub(super) fn small_forest() -> Forest {
-        let stump = Tree { nodes: vec![Node::leaf(0, 6.0)], values: vec![0.5, 0.5] };
+        let stump = Tree { nodes: vec![Node::leaf(0, 6.0)], values: vec![0.5, 0.5], ..Tree::default() };
         Forest::new(2, 2, &[small_tree(), stump]).unwrap()
+    }
+
+    /// Sends the categories 1 and 200 of column 0 left, missing values right, in the second of two trees.
+    pub(super) fn forest_with_a_set() -> Forest {
+        let mut sets = [CategorySet::default(); 2];
+        [1, 200].into_iter().for_each(|category| sets[0].insert(category));
+        sets[1].insert(7);
+        let tree = |position: usize| Tree {
+            nodes: vec![Node::split_by_set(0, 0, Side::Right, 1, 3.0), Node::leaf(0, 1.0), Node::leaf(1, 2.0)],
+            values: vec![1.0, 0.0],
+            sets: vec![sets[position]],
+        };
+        Forest::new(1, 1, &[tree(1), tree(0)]).unwrap()
+    }
+
+    #[test]
+    fn a_set_sends_its_categories_left_and_what_is_no_category_where_missing_values_go() {
+        let forest = forest_with_a_set();
+        let values = [1.0, 200.0, 7.0, 0.0, 1.5, -1.0, 255.0, f32::NAN, f32::INFINITY];
+        let leaves = values.map(|value| forest.leaf_of(1, &[value]) - 2);
+        assert_eq!(leaves, [0, 0, 1, 1, 1, 1, 1, 1, 1]);
+        let mut out = [9.0; 9];
+        forest.predict_rows(&values, &mut out);
+        assert_eq!(out, [0.5, 0.5, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+        assert_eq!(forest.sets()[1].iter().collect::<Vec<u8>>(), [1, 200]);
+    }
+
+    #[test]
+    fn joined_forests_have_all_trees() {
+        let (one, other) = (small_forest(), Forest::new(2, 2, &[small_tree()]).unwrap());
+        let stump = Tree { nodes: vec![Node::leaf(0, 6.0)], values: vec![0.5, 0.5], ..Tree::default() };
+        assert_eq!(Forest::join(&[one.clone(), other]), Forest::new(2, 2, &[small_tree(), stump, small_tree()]));
+        let with_sets = forest_with_a_set();
+        let twice = Forest::join(&[with_sets.clone(), with_sets.clone()]).unwrap();
+        assert_eq!(Forest::from_bytes(&twice.to_bytes()), Ok(twice.clone()));
+        assert_eq!(twice.leaf_of(3, &[200.0]), with_sets.leaf_of(1, &[200.0]) + 4);
+        assert_eq!(Forest::join(&[one, with_sets]), Err(ForestError::Count { part: "outputs", found: 1 }));
+        assert_eq!(Forest::join(&[]), Err(ForestError::Count { part: "trees", found: 0 }));
     }
 
     #[track_caller]
@@ -412,6 +604,7 @@ mod tests {
         let tree = Tree {
             nodes: vec![Node::split(0, f32::INFINITY, Side::Right, 1, 2.0), Node::leaf(0, 1.0), Node::leaf(1, 1.0)],
             values: vec![0.0, 1.0],
+            ..Tree::default()
         };
         let forest = Forest::new(1, 1, &[tree]).unwrap();
         assert_eq!(forest.leaf_of(0, &[f32::INFINITY]), 0);
@@ -434,6 +627,7 @@ mod tests {
         assert_eq!(refused(|tree| tree.nodes[4] = Node::leaf(3, 1.0)), "tree 0, node 4: leaf values past the end");
         assert_eq!(refused(|tree| tree.nodes[4] = Node::leaf(2, f32::NAN)), "tree 0, node 4: cover is not a finite weight");
         assert_eq!(refused(|tree| tree.nodes[0] = Node::split(0, f32::NAN, Side::Left, 1, 1.0)), "tree 0, node 0: threshold is no number");
+        assert_eq!(refused(|tree| tree.nodes[0] = Node::split_by_set(0, 0, Side::Left, 1, 1.0)), "tree 0, node 0: set past the end");
         assert_eq!(refused(|tree| tree.values[3] = f32::INFINITY), "leaf value 3 is not finite");
         assert_eq!(refused(|tree| tree.nodes.clear()), "tree 0, node 0: no root");
         assert_eq!(Forest::new(2, 2, &[]).unwrap_err(), ForestError::Count { part: "trees", found: 0 });
@@ -449,7 +643,7 @@ mod tests {
                 nodes.push(Node::leaf(0, 1.0));
                 nodes.push(if level == depth { Node::leaf(0, 1.0) } else { split(level) });
             }
-            Forest::new(1, 1, &[Tree { nodes, values: vec![0.0] }])
+            Forest::new(1, 1, &[Tree { nodes, values: vec![0.0], ..Tree::default() }])
         };
         assert!(chain(MAX_TREE_DEPTH as u32).is_ok());
         assert!(chain(MAX_TREE_DEPTH as u32 + 1).is_err());

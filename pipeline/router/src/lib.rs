@@ -50,13 +50,15 @@ pub use artifact::{
     Manifest, PackError, Parts, Provenance, TrainingWindow, pack,
 };
 pub use bytes::FormatError;
-pub use calibration::{Calibration, CalibrationError, Isotonic, Platt};
+pub use calibration::{Beta, Calibration, CalibrationError, Isotonic, Platt};
 pub use digest::sha256_hex;
 pub use embedder::{DIMENSIONS, EmbedderModel, EmbedderSettings, Embedding};
 pub use encoder::{Encoder, QuerySketch, Scratch};
 pub use environment::{Environment, EnvironmentError};
 pub use features::{FEATURES, Feature};
-pub use forest::{FOREST_VERSION, Forest, ForestError, MAX_TREE_DEPTH, Node, NodeKind, Side, Tree};
+pub use forest::{
+    CategorySet, FOREST_VERSION, Forest, ForestError, MAX_CATEGORIES, MAX_TREE_DEPTH, Node, NodeKind, Side, Test, Tree, category_of,
+};
 pub use gateway::{Ask, Gateway, GatewayDecision, GatewaySettings, Group, InvalidShare, Learned, Mode, Source};
 pub use history::{History, HistorySettings, Observation};
 pub use live::{CacheCounts, CacheSettings, Live};

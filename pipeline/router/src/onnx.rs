@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use self::message::{Element, Graph, ML, Node as Operation, doubles, tensor, value};
 use crate::calibration::Calibration;
-use crate::forest::{Forest, NodeKind, Side};
+use crate::forest::{Forest, NodeKind, Side, Test};
 use crate::policy::Policy;
 
 /// The success models' file.
@@ -31,16 +31,18 @@ const TREE_CLASSIFIER: i64 = 3;
 /// How far from 0 and 1 a score is held before its logit is taken; as in the native calibration.
 const LOGIT_MARGIN: f64 = 1e-12;
 
-/// Every model of a policy as a file of ONNX; models that the policy does not have are left out. Equal policies give equal bytes.
+/// Every model of a policy as a file of ONNX; models that the policy does not have are left out, and files of forests that split by sets of
+/// categories, for which these operators have no form. Equal policies give equal bytes.
 pub fn onnx_files(policy: &Policy, n_columns: usize) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
-    if policy.success.iter().any(Option::is_some) {
+    let has_form = |forest: &Forest| forest.sets().is_empty();
+    if policy.success.iter().any(Option::is_some) && policy.success.iter().flatten().all(|model| has_form(&model.forest)) {
         files.insert(SUCCESS_FILE.to_owned(), success(policy, n_columns));
     }
-    if policy.latency.iter().any(Option::is_some) {
+    if policy.latency.iter().any(Option::is_some) && policy.latency.iter().flatten().all(has_form) {
         files.insert(LATENCY_FILE.to_owned(), latency(policy, n_columns));
     }
-    if let Some(classifier) = policy.classifier.as_ref().filter(|_| policy.paths.len() > 1) {
+    if let Some(classifier) = policy.classifier.as_ref().filter(|forest| policy.paths.len() > 1 && has_form(forest)) {
         files.insert(CLASSIFIER_FILE.to_owned(), imitation(policy, classifier, n_columns));
     }
     files
@@ -115,6 +117,9 @@ fn calibrate(graph: &mut Graph, calibrations: &[Option<&Calibration>]) -> &'stat
     if calibrations.iter().flatten().any(|calibration| matches!(calibration, Calibration::Platt(_))) {
         current = platt(graph, calibrations, current);
     }
+    if calibrations.iter().flatten().any(|calibration| matches!(calibration, Calibration::Beta(_))) {
+        current = beta(graph, calibrations, current);
+    }
     current
 }
 
@@ -187,6 +192,38 @@ fn platt(graph: &mut Graph, calibrations: &[Option<&Calibration>], current: &str
     "calibrated"
 }
 
+/// Beta curves over the logarithms of the score and of its distance to 1, where a column has one.
+fn beta(graph: &mut Graph, calibrations: &[Option<&Calibration>], current: &str) -> &'static str {
+    let parameters = |calibration: &Option<&Calibration>| match calibration {
+        Some(Calibration::Beta(curve)) => curve.parameters(),
+        _ => [0.0; 3],
+    };
+    let found: Vec<[f64; 3]> = calibrations.iter().map(parameters).collect();
+    let each = |position: usize| -> Vec<f64> { found.iter().map(|found| found[position]).collect() };
+    let is_beta: Vec<u8> = calibrations.iter().map(|calibration| u8::from(matches!(calibration, Some(Calibration::Beta(_))))).collect();
+    constant(graph, "beta_lowest", &[LOGIT_MARGIN]);
+    constant(graph, "beta_highest", &[1.0 - LOGIT_MARGIN]);
+    constant(graph, "beta_success_slope", &each(0));
+    constant(graph, "beta_failure_slope", &each(1));
+    constant(graph, "beta_intercept", &each(2));
+    graph.constants.push(tensor("is_beta", Element::Bool, &[1, is_beta.len()], &is_beta));
+    graph.add("Max", &["scores", "beta_lowest"], "beta_from_lowest");
+    graph.add("Min", &["beta_from_lowest", "beta_highest"], "beta_held");
+    graph.add("Sub", &["one", "beta_held"], "beta_rest");
+    graph.add("Log", &["beta_held"], "log_success");
+    graph.add("Log", &["beta_rest"], "log_failure");
+    graph.add("Mul", &["log_success", "beta_success_slope"], "for_success");
+    graph.add("Mul", &["log_failure", "beta_failure_slope"], "for_failure");
+    graph.add("Sub", &["for_success", "for_failure"], "beta_steep");
+    graph.add("Add", &["beta_steep", "beta_intercept"], "beta_shifted");
+    graph.add("Neg", &["beta_shifted"], "beta_opposite");
+    graph.add("Exp", &["beta_opposite"], "beta_decay");
+    graph.add("Add", &["beta_decay", "one"], "beta_denominator");
+    graph.add("Div", &["one", "beta_denominator"], "on_beta");
+    graph.nodes.push(Operation::new("Where", "", &["is_beta", "on_beta", current], &["calibrated_by_beta"]));
+    "calibrated_by_beta"
+}
+
 /// Trees of `TreeEnsemble` (ai.onnx.ml 5), whose leaves add one number to one column.
 #[derive(Clone, Debug, Default)]
 struct Ensemble {
@@ -226,7 +263,7 @@ impl Ensemble {
                 continue;
             }
             for node in nodes {
-                if let NodeKind::Split { feature, threshold, missing, left, right } = node.kind() {
+                if let NodeKind::Split { feature, test: Test::AtMost(threshold), missing, left, right } = node.kind() {
                     let place = |child: usize| places[child - range.start];
                     self.split(feature, f64::from(threshold), i64::from(missing == Side::Left), place(left), place(right));
                 }
@@ -310,10 +347,11 @@ fn imitation(policy: &Policy, forest: &Forest, n_columns: usize) -> Vec<u8> {
             tree_ids.push(tree as i64);
             node_ids.push(position as i64);
             match node.kind() {
-                NodeKind::Split { feature, threshold, missing, left, right } => {
+                NodeKind::Split { feature, test, missing, left, right } => {
                     features.push(feature as i64);
                     modes.push("BRANCH_LEQ");
-                    thresholds.push(f64::from(threshold));
+                    // Forests with sets do not come here.
+                    thresholds.push(if let Test::AtMost(threshold) = test { f64::from(threshold) } else { f64::INFINITY });
                     lefts.push((left - range.start) as i64);
                     rights.push((right - range.start) as i64);
                     missing_true.push(i64::from(missing == Side::Left));

@@ -392,7 +392,7 @@ mod tests {
     /// A forest of one stump on the first column: `low` up to 0 and where missing, `high` above.
     fn stump(n_features: usize, low: &[f32], high: &[f32]) -> Forest {
         let nodes = vec![Node::split(0, 0.0, Side::Left, 1, 2.0), Node::leaf(0, 1.0), Node::leaf(1, 1.0)];
-        Forest::new(n_features, low.len(), &[Tree { nodes, values: [low, high].concat() }]).unwrap()
+        Forest::new(n_features, low.len(), &[Tree { nodes, values: [low, high].concat(), ..Tree::default() }]).unwrap()
     }
 
     /// Three paths; the first is best up to 0, the second above, the third has no model.

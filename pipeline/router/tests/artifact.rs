@@ -24,7 +24,7 @@ fn text(row: i64) -> String {
 fn stump(schema: &Schema, column: &str, low: &[f32], high: &[f32]) -> Forest {
     let feature = schema.columns().iter().position(|found| found.name == column).unwrap() as u16;
     let nodes = vec![Node::split(feature, 0.0, Side::Left, 1, 2.0), Node::leaf(0, 1.0), Node::leaf(1, 1.0)];
-    Forest::new(schema.n_columns(), low.len(), &[Tree { nodes, values: [low, high].concat() }]).unwrap()
+    Forest::new(schema.n_columns(), low.len(), &[Tree { nodes, values: [low, high].concat(), ..Tree::default() }]).unwrap()
 }
 
 /// A router on two paths with some history, not yet packed.
