@@ -1,17 +1,19 @@
 //! `evaluate`: how good the models are on the held-out window, which features carry them, and how well a person can follow them.
 
+mod importance;
+
 use rayon::prelude::*;
-use routewright_domain::{Arm, Paths, Seed};
+use routewright_domain::{Arm, Seed};
 use routewright_engine::{Context, Stage, StageError};
-use routewright_forest::{Binned, Binning, Classified, MAX_BINS, Matrix, Scored, fit_surrogate, permutation_importance, predict};
+use routewright_forest::{Binned, Binning, Classified, MAX_BINS, Matrix, Rule as SurrogateRule, Scored, fit_surrogate, predict};
 use routewright_ope::{Explainability, Rule};
 use routewright_router::{Policy, PolicyScratch};
 use routewright_table::FeatureTable;
 use serde::{Deserialize, Serialize};
 
 use crate::artifacts::{
-    CalibrationBin, CalibrationReport, ClassReport, ClassifierReport, Evaluation, FeatureImportance, Features, ImpurityShare,
-    LatencyModelReport, Models, SuccessModelReport, TrainingReport,
+    CalibrationBin, CalibrationReport, ClassReport, ClassifierReport, Evaluation, Features, LatencyModelReport, Models, SuccessModelReport,
+    TrainingReport,
 };
 use crate::train::{Label, labels};
 
@@ -30,6 +32,14 @@ pub(crate) struct EvaluateParams {
     pub importance_rows: usize,
     /// Shuffles of each feature.
     pub importance_repeats: u32,
+    /// Rank correlation from which features of the importance table are also shuffled together.
+    pub importance_correlation: f64,
+    /// Features whose partial dependence is computed, the most important ones.
+    pub dependence_features: usize,
+    /// Values of each at which it is computed.
+    pub dependence_values: usize,
+    /// Resamples behind the interval of the calibration error.
+    pub calibration_resamples: u32,
     /// Depth of the tree that imitates the learned router.
     pub surrogate_depth: u16,
 }
@@ -41,6 +51,10 @@ impl Default for EvaluateParams {
             importance_features: 30,
             importance_rows: 2_000,
             importance_repeats: 5,
+            importance_correlation: 0.8,
+            dependence_features: 4,
+            dependence_values: 12,
+            calibration_resamples: 200,
             surrogate_depth: routewright_forest::MAX_SURROGATE_DEPTH,
         }
     }
@@ -52,7 +66,7 @@ pub(crate) struct Evaluate;
 impl Stage for Evaluate {
     const NAME: &'static str = "evaluate";
     const SUMMARY: &'static str = "judges the models on the held-out window: accuracy, calibration, importance, explainability";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const USES_SEED: bool = true;
     type Params = EvaluateParams;
     type Inputs = (Features, Models, TrainingReport);
@@ -64,6 +78,8 @@ impl Stage for Evaluate {
             ("importance_rows", params.importance_rows),
             ("importance_repeats", params.importance_repeats as usize),
             ("surrogate_depth", usize::from(params.surrogate_depth)),
+            ("dependence_values", params.dependence_values),
+            ("calibration_resamples", params.calibration_resamples as usize),
         ];
         match counts.iter().find(|(_, count)| *count == 0) {
             Some((key, _)) => Err((key, "must be at least 1".to_owned())),
@@ -89,7 +105,8 @@ impl Stage for Evaluate {
             seed: Seed(context.seed()).derive("evaluate", 0),
         };
         let (raw, calibrated) = judged.scores()?;
-        let (explainability, surrogate_rules) = judged.surrogate()?;
+        let (explainability, surrogate_rules, surrogate) = judged.surrogate()?;
+        let (importance, importance_groups) = judged.importance()?;
         Ok((Evaluation {
             n_training: training.n_rows,
             n_held_out: held_out.as_slice().len(),
@@ -98,9 +115,13 @@ impl Stage for Evaluate {
             latency: judged.latency_models()?,
             uncalibrated: judged.calibration(&raw)?,
             calibrated: judged.calibration(&calibrated)?,
-            importance: judged.importance()?,
+            dependence: judged.dependence(&importance)?,
+            importance,
+            importance_groups,
+            learning_curve: training.learning_curve.clone(),
             explainability,
             surrogate_rules,
+            surrogate,
         },))
     }
 }
@@ -181,15 +202,21 @@ impl Judged<'_> {
     }
 
     fn calibration(&self, scores: &[f64]) -> Result<CalibrationReport, StageError> {
+        let known = self.rows.iter().zip(scores).filter(|(_, score)| score.is_finite());
+        let queries: Vec<u64> = known.map(|(row, _)| Seed(0).derive(&self.table.outcomes.query_ids[*row as usize], 0).0).collect();
         let (scores, outcomes) = self.pairs(scores, |_| true);
         if scores.is_empty() {
             return Ok(CalibrationReport::default());
         }
         let scored = Scored::new(&scores, &outcomes)?;
+        let (n_bins, seed) = (self.params.calibration_bins, self.seed.derive("calibration", 0));
+        let interval = scored.calibration_error(n_bins, &queries, self.params.calibration_resamples, seed)?;
         let found = scored.reliability(self.params.calibration_bins, Binning::EqualMass);
         Ok(CalibrationReport {
             ece: found.expected_error,
+            ece_interval: Some(interval),
             brier: scored.brier(),
+            brier_parts: Some(found.decomposition),
             log_loss: scored.log_loss(),
             bins: found
                 .bins
@@ -255,52 +282,8 @@ impl Judged<'_> {
         }))
     }
 
-    /// Permutation importance of the features with the largest impurity shares, most important first.
-    ///
-    /// Each path's regressor is judged on the rows that ran the path; a feature's importance is the mean over all rows.
-    fn importance(&self) -> Result<Vec<FeatureImportance>, StageError> {
-        let every = self.rows.len().div_ceil(self.params.importance_rows).max(1);
-        let sample: Vec<u32> = self.rows.iter().copied().step_by(every).collect();
-        let names = self.table.names();
-        let chosen: Vec<_> = self.training.impurity.iter().take(self.params.importance_features).collect();
-        let columns: Vec<Vec<usize>> =
-            chosen.iter().map(|share| names.iter().position(|name| *name == share.feature).into_iter().collect()).collect();
-        let matrix = self.matrix()?;
-        let (mut means, mut variances, mut n_rows) = (vec![0.0; columns.len()], vec![0.0; columns.len()], 0.0);
-        for arm in self.table.paths.arms() {
-            let rows: Vec<u32> = sample.iter().copied().filter(|row| self.arm(*row) == arm).collect();
-            let Some(model) = self.policy.success[arm.index()].as_ref().filter(|_| !rows.is_empty()) else { continue };
-            let outcomes: Vec<f64> = rows.iter().map(|row| self.success(*row)).collect();
-            let loss = |scores: &[f64]| {
-                let calibrated: Vec<f64> = scores.iter().map(|score| model.calibration.apply(*score)).collect();
-                Scored::new(&calibrated, &outcomes).map_or(f64::NAN, |scored| scored.log_loss())
-            };
-            let seed = self.seed.derive("importance", u64::from(arm.0));
-            let found = permutation_importance(&model.forest, &matrix, &rows, &columns, self.params.importance_repeats, loss, seed);
-            let weight = rows.len() as f64;
-            n_rows += weight;
-            for ((mean, variance), found) in means.iter_mut().zip(&mut variances).zip(found) {
-                *mean += weight * found.mean;
-                *variance += (weight * found.sd).powi(2);
-            }
-        }
-        if n_rows == 0.0 {
-            return Ok(Vec::new());
-        }
-        let one = |((share, mean), variance): ((&&ImpurityShare, f64), f64)| FeatureImportance {
-            feature: share.feature.clone(),
-            label: label(&share.feature, &self.table.paths),
-            impurity: share.share,
-            permutation: mean / n_rows,
-            permutation_sd: variance.sqrt() / n_rows,
-        };
-        let mut importance: Vec<FeatureImportance> = chosen.iter().zip(means).zip(variances).map(one).collect();
-        importance.sort_by(|left, right| right.permutation.total_cmp(&left.permutation).then(left.feature.cmp(&right.feature)));
-        Ok(importance)
-    }
-
     /// A shallow tree that says where the learned router leaves the static one, and for which path.
-    fn surrogate(&self) -> Result<(Explainability, String), StageError> {
+    fn surrogate(&self) -> Result<(Explainability, String, SurrogateRule), StageError> {
         let training = self.table.training_rows();
         let matrix = self.matrix()?;
         let label = |(row, scratch): &mut (Vec<f32>, PolicyScratch), position: &u32| {
@@ -322,29 +305,7 @@ impl Judged<'_> {
         let binned = Binned::new(&matrix, MAX_BINS);
         let found = fit_surrogate(&matrix, &binned, (training.as_slice(), self.rows), &labels, classes.len(), self.params.surrogate_depth)?;
         let top10: f64 = self.training.impurity.iter().take(TOP).map(|share| share.share).sum();
-        Ok((Explainability::judge(found.fidelity, found.depth, top10, &Rule::default()), found.rules(&columns, &classes)))
-    }
-}
-
-/// A column for people: columns of the history that are about one path end in its position, which says nothing without the list of paths.
-fn label(column: &str, paths: &Paths) -> String {
-    let about = column.strip_prefix("history_").and_then(|rest| rest.rsplit_once('_'));
-    let path = about.and_then(|(kind, position)| Some((kind, paths.names().get(position.parse::<usize>().ok()?)?)));
-    match path {
-        Some((kind, path)) => format!("{} of {path}", kind.replace('_', " ")),
-        None => column.strip_prefix("extra:").unwrap_or(column).to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_column_about_a_path_names_the_path() {
-        let paths = Paths::from_names(["CODING", "STANDARD"]);
-        assert_eq!(label("history_similar_success_1", &paths), "similar success of STANDARD");
-        assert_eq!(label("history_recent_load", &paths), "history_recent_load");
-        assert_eq!(label("extra:query_features.length", &paths), "query_features.length");
+        let explainability = Explainability::judge(found.fidelity, found.depth, top10, &Rule::default());
+        Ok((explainability, found.rules(&columns, &classes), found.structure(&columns, &classes)))
     }
 }

@@ -1,20 +1,24 @@
 //! `train`: a classifier of the path, and per path a success and a latency regressor, on the training window only.
 
+mod curve;
 mod gain;
 mod grade;
+mod labels;
+mod references;
+mod success;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use routewright_domain::{Arm, Seed};
 use routewright_engine::{Context, Stage, StageError};
-use routewright_forest::{
-    Binned, Fitted, Folds, ForestParams, Matrix, Scored, choose_calibration, fit_classifier, fit_regressor, most_probable, predict,
-};
-use routewright_router::{Calibration, Forest, Policy, PolicySettings, Rank, SuccessModel};
+use routewright_forest::references::REFERENCES;
+use routewright_forest::{Binned, Folds, ForestParams, Matrix, SearchParams, fit_classifier, fit_regressor, most_probable, predict};
+use routewright_router::{Forest, Policy, PolicySettings, Rank};
 use routewright_table::{FeatureTable, TrainingRows};
 use serde::{Deserialize, Serialize};
 
 use self::gain::OutOfFold;
+pub(crate) use self::labels::{Label, labels};
 use crate::artifacts::{ClassifierTraining, Features, ImpurityShare, Models, PathTraining, TrainingReport};
 
 /// Decisions with an outcome below which nothing is trained (E-009: "1000+ decisions before training").
@@ -32,10 +36,18 @@ pub(crate) struct TrainParams {
     pub min_rows: usize,
     /// Bins per column.
     pub max_bins: usize,
+    /// Columns of features that hold categories without an order; all others are numbers.
+    pub categories: Vec<String>,
     /// How forests are grown.
     pub forest: ForestParams,
     /// Leaf sizes that each path's success regressor is tried with; the lowest out-of-fold Brier score decides.
     pub success_leaf_sizes: Vec<u32>,
+    /// Further settings that each path's success regressor is tried with.
+    pub search: SearchParams,
+    /// Shares of the training window that the learning curve is drawn from; none draws no curve.
+    pub learning_curve: Vec<f64>,
+    /// Other people's models that are trained on each path's folds for comparison.
+    pub references: Vec<String>,
     /// Whether `policy.min_gain` is raised where the training window says that smaller predicted gains are noise.
     pub tune_min_gain: bool,
     /// What the success regressors learn.
@@ -56,36 +68,6 @@ pub(crate) enum Outcome {
     Grade,
 }
 
-/// What the classifier learns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Label {
-    /// The best path where every path ran on the query, the logged path elsewhere.
-    Auto,
-    /// The path that ran: imitates the logger.
-    Logged,
-    /// The path that ran, of rows that succeeded, weighted by 1/propensity where logged.
-    Successful,
-    /// The best path of the query: success, then latency, then cost, then the first.
-    Best,
-}
-
-/// Names of labels in reports.
-const LOGGED: &str = "logged path";
-const SUCCESSFUL: &str = "successful path";
-const BEST: &str = "best path";
-
-impl Label {
-    /// The label of a name in a report.
-    pub(crate) fn named(name: &str) -> Self {
-        match name {
-            SUCCESSFUL => Self::Successful,
-            BEST => Self::Best,
-            _ => Self::Logged,
-        }
-    }
-}
-
 impl Default for TrainParams {
     fn default() -> Self {
         Self {
@@ -93,8 +75,12 @@ impl Default for TrainParams {
             folds: 5,
             min_rows: 20,
             max_bins: 255,
-            forest: ForestParams { min_samples_leaf: 20, ..ForestParams::default() },
+            categories: Vec::new(),
+            forest: ForestParams { min_samples_leaf: 20, max_sample_rows: 20_000, ..ForestParams::default() },
             success_leaf_sizes: vec![5, 20],
+            search: SearchParams::default(),
+            learning_curve: vec![0.1, 0.25, 0.5, 1.0],
+            references: Vec::new(),
             tune_min_gain: true,
             outcome: Outcome::Auto,
             policy: PolicySettings::default(),
@@ -108,7 +94,7 @@ pub(crate) struct Train;
 impl Stage for Train {
     const NAME: &'static str = "train";
     const SUMMARY: &'static str = "grows a path classifier and per path a success and a latency regressor on the training window";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const USES_SEED: bool = true;
     type Params = TrainParams;
     type Inputs = (Features,);
@@ -121,6 +107,14 @@ impl Stage for Train {
         if params.success_leaf_sizes.is_empty() || params.success_leaf_sizes.contains(&0) {
             return Err(("success_leaf_sizes", "needs at least one size, each at least 1".to_owned()));
         }
+        if let Some(share) = params.learning_curve.iter().find(|share| !(0.0 < **share && **share <= 1.0)) {
+            return Err(("learning_curve", format!("shares must lie in (0, 1], found {share}")));
+        }
+        let known: Vec<&str> = REFERENCES.iter().map(|reference| reference.name()).collect();
+        if let Some(name) = params.references.iter().find(|name| !known.contains(&name.as_str())) {
+            return Err(("references", format!("`{name}` is not one of {}", known.join(", "))));
+        }
+        params.search.check(&params.forest).map_err(|error| ("search", error))?;
         params.forest.check().map_err(|error| ("forest", error.to_string()))?;
         params.policy.check().map_err(|error| ("policy", error.to_string()))
     }
@@ -164,7 +158,12 @@ impl<'a> Training<'a> {
         let rows = rows.as_slice();
         let columns: Vec<Vec<f32>> =
             table.features.iter().map(|feature| rows.iter().map(|row| feature.values[*row as usize]).collect()).collect();
-        let binned = Binned::new(&Matrix::new(&columns)?, params.max_bins);
+        let names = table.names();
+        if let Some(missing) = params.categories.iter().find(|name| !names.contains(&name.as_str())) {
+            return Err(StageError::settings(format!("`train.categories` names `{missing}`, which is no column of the features")));
+        }
+        let is_category = |column: usize| params.categories.iter().any(|name| name == names[column]);
+        let binned = Binned::with_categories(&Matrix::new(&columns)?, params.max_bins, is_category);
         let groups: Vec<u64> = rows.iter().map(|row| Seed(0).derive(&table.outcomes.query_ids[*row as usize], 0).0).collect();
         let folds = Folds::grouped(&groups, None, params.folds, seed.derive("folds", 0)).map_err(StageError::data)?;
         let grades = grade::grades(params.outcome, table, rows);
@@ -188,7 +187,7 @@ impl<'a> Training<'a> {
                 ..self.params.policy.clone()
             },
         };
-        let mut reports = Vec::new();
+        let (mut reports, mut comparisons) = (Vec::new(), Vec::new());
         let mut impurity = vec![0.0; self.table.features.len()];
         let mut predictions = vec![f64::NAN; self.rows.len() * n_paths];
         let mut worths = predictions.clone();
@@ -198,6 +197,7 @@ impl<'a> Training<'a> {
             for (sum, share) in impurity.iter_mut().zip(fitted.iter().flat_map(|fitted| &fitted.importance)) {
                 *sum += share * positions.len() as f64;
             }
+            comparisons.extend(self.references(arm, &positions)?);
             policy.success.push(model);
             policy.latency.push(self.latency(arm, &positions)?);
             policy.cost.push(self.mean_cost(&positions));
@@ -221,6 +221,8 @@ impl<'a> Training<'a> {
             min_gain,
             gain_candidates,
             helped_query_types,
+            learning_curve: self.learning_curve()?,
+            references: comparisons,
             impurity: shares(&self.table.names(), &impurity),
         };
         Ok((Models { policy, n_columns: self.table.features.len() }, report))
@@ -229,97 +231,6 @@ impl<'a> Training<'a> {
     /// Positions in the training window of the rows of the table for which something holds.
     fn positions(&self, holds: impl Fn(usize) -> bool) -> Vec<u32> {
         (0..self.rows.len() as u32).filter(|position| holds(self.rows[*position as usize] as usize)).collect()
-    }
-
-    /// One path's success regressor, calibrated on folds it was not trained on. Writes the path's calibrated out-of-fold prediction of every
-    /// training row into the first of `out` (rows × paths), and what its utility starts from into the second.
-    fn success(
-        &self,
-        arm: Arm,
-        positions: &[u32],
-        (predictions, worths): (&mut [f64], &mut [f64]),
-    ) -> Result<(Option<SuccessModel>, PathTraining, Option<Fitted>), StageError> {
-        let target: Vec<f64> =
-            self.rows.iter().map(|row| f64::from(u8::from(self.table.outcomes.successes[*row as usize] == Some(true)))).collect();
-        let rate = positions.iter().map(|position| target[*position as usize]).sum::<f64>() / positions.len().max(1) as f64;
-        let mut report = PathTraining {
-            path: self.table.paths.name(arm).to_owned(),
-            n_rows: positions.len(),
-            success_rate: rate,
-            log_loss: None,
-            log_loss_of_rate: None,
-            auc: None,
-            calibration: Calibration::Identity.name().to_owned(),
-            min_samples_leaf: self.params.forest.min_samples_leaf,
-        };
-        if positions.len() < self.params.min_rows {
-            return Ok((None, report, None));
-        }
-        let seed = self.seed.derive("success", u64::from(arm.0));
-        let learned = self.grades.as_ref().unwrap_or(&target);
-        let (forest, every_score) = self.best_leaf_size(positions, learned, seed)?;
-        let judged: Vec<u32> = positions.iter().copied().filter(|position| every_score[*position as usize].is_finite()).collect();
-        let scores: Vec<f64> = judged.iter().map(|position| every_score[*position as usize]).collect();
-        let outcomes: Vec<f64> = judged.iter().map(|position| target[*position as usize]).collect();
-        let groups: Vec<u64> = judged.iter().map(|position| self.groups[*position as usize]).collect();
-        let mut calibration = Calibration::Identity;
-        // Too few queries for folds of their own leave the scores as they are.
-        if let Ok(chosen) = choose_calibration(&Scored::new(&scores, &outcomes)?, &groups, seed) {
-            calibration = chosen.calibration;
-        }
-        if !judged.is_empty() {
-            let calibrated: Vec<f64> = scores.iter().map(|score| calibration.apply(*score)).collect();
-            let found = Scored::new(&calibrated, &outcomes)?;
-            report.log_loss = Some(found.log_loss());
-            report.log_loss_of_rate = Some(Scored::new(&vec![rate; outcomes.len()], &outcomes)?.log_loss());
-            report.auc = found.auc();
-        }
-        report.calibration = calibration.name().to_owned();
-        let n_paths = self.table.paths.len();
-        for (position, score) in every_score.iter().enumerate().filter(|(_, score)| score.is_finite()) {
-            let cell = position * n_paths + arm.index();
-            predictions[cell] = calibration.apply(*score);
-            worths[cell] = if self.grades.is_some() { *score } else { predictions[cell] };
-        }
-        let fitted = fit_regressor(&self.binned, positions, learned, None, &forest, seed)?;
-        report.min_samples_leaf = forest.min_samples_leaf;
-        Ok((Some(SuccessModel { forest: fitted.forest.clone(), calibration }), report, Some(fitted)))
-    }
-
-    /// The leaf size with the lowest out-of-fold Brier score, the first of equals, and its out-of-fold predictions of every training row
-    /// (`NaN` where a fold left nothing to train on).
-    fn best_leaf_size(&self, positions: &[u32], target: &[f64], seed: Seed) -> Result<(ForestParams, Vec<f64>), StageError> {
-        let matrix = Matrix::new(&self.columns)?;
-        let mut best: Option<(f64, ForestParams, Vec<Option<Forest>>)> = None;
-        for min_samples_leaf in self.params.success_leaf_sizes.iter().copied() {
-            let params = ForestParams { min_samples_leaf, ..self.params.forest };
-            let (mut forests, mut brier) = (Vec::new(), 0.0);
-            for fold in 0..self.folds.n_folds() {
-                let (training, held_out) = self.folds.split(positions, fold);
-                if training.is_empty() {
-                    forests.push(None);
-                    continue;
-                }
-                let forest = fit_regressor(&self.binned, &training, target, None, &params, seed.derive("fold", fold as u64))?.forest;
-                let errors =
-                    predict(&forest, &matrix, &held_out).into_iter().zip(&held_out).map(|(score, row)| score - target[*row as usize]);
-                brier += errors.map(|error| error * error).sum::<f64>();
-                forests.push(Some(forest));
-            }
-            if best.as_ref().is_none_or(|(lowest, _, _)| brier < *lowest) {
-                best = Some((brier, params, forests));
-            }
-        }
-        let (_, params, forests) = best.ok_or_else(|| StageError::settings("`train.success_leaf_sizes` is empty"))?;
-        let every_row: Vec<u32> = (0..self.rows.len() as u32).collect();
-        let mut scores = vec![f64::NAN; self.rows.len()];
-        for (fold, forest) in forests.iter().enumerate() {
-            let (_, held_out) = self.folds.split(&every_row, fold);
-            for (position, score) in held_out.iter().zip(forest.iter().flat_map(|forest| predict(forest, &matrix, &held_out))) {
-                scores[*position as usize] = score.clamp(0.0, 1.0);
-            }
-        }
-        Ok((params, scores))
     }
 
     /// One path's latency regressor on ln(1 + milliseconds); `None` with too few latencies.
@@ -391,71 +302,6 @@ impl Rules<'_> {
             classifier: None,
             support: self.0.support.clone(),
             settings,
-        }
-    }
-}
-
-/// What a classifier learns from.
-pub(crate) struct Labels {
-    /// What the label is.
-    pub name: &'static str,
-    /// Positions that take part.
-    pub positions: Vec<u32>,
-    /// The label of every position.
-    pub arms: Vec<u16>,
-    /// The weight of every position.
-    pub weights: Option<Vec<f32>>,
-    /// Share of queries with several equally successful paths.
-    pub tie_share: Option<f64>,
-}
-
-/// The labels of some rows of the table.
-pub(crate) fn labels(label: Label, table: &FeatureTable, rows: &[u32]) -> Labels {
-    let outcomes = &table.outcomes;
-    let mut queries: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
-    for (position, row) in rows.iter().enumerate() {
-        queries.entry(&outcomes.query_ids[*row as usize]).or_default().push(position as u32);
-    }
-    let logged: Vec<u16> = rows.iter().map(|row| outcomes.arms[*row as usize].0).collect();
-    let everything: Vec<u32> = (0..rows.len() as u32).collect();
-    let every_path_ran = queries.values().filter(|positions| positions.len() > 1).count() * 2 > queries.len();
-    match label {
-        Label::Auto if every_path_ran => labels(Label::Best, table, rows),
-        Label::Auto | Label::Logged => Labels { name: LOGGED, positions: everything, arms: logged, weights: None, tie_share: None },
-        Label::Successful => {
-            let row = |position: &u32| rows[*position as usize] as usize;
-            let weights = rows.iter().map(|row| outcomes.propensities[*row as usize].map_or(1.0, |p| (1.0 / p.get()) as f32)).collect();
-            let positions = everything.into_iter().filter(|position| outcomes.successes[row(position)] == Some(true)).collect();
-            Labels { name: SUCCESSFUL, positions, arms: logged, weights: Some(weights), tie_share: None }
-        }
-        Label::Best => {
-            let mut arms = logged;
-            let (mut positions, mut n_ties) = (Vec::new(), 0);
-            for runs in queries.values() {
-                let row = |position: u32| rows[position as usize] as usize;
-                let worth = |position: u32| {
-                    let number = |value: f64| if value.is_finite() { value } else { f64::MAX };
-                    let row = row(position);
-                    (
-                        u8::from(outcomes.successes[row] != Some(true)),
-                        number(outcomes.latencies_ms[row]),
-                        number(outcomes.costs[row]),
-                        outcomes.arms[row],
-                    )
-                };
-                let best = runs.iter().copied().min_by(|left, right| {
-                    let (left, right) = (worth(*left), worth(*right));
-                    left.0.cmp(&right.0).then(left.1.total_cmp(&right.1)).then(left.2.total_cmp(&right.2)).then(left.3.cmp(&right.3))
-                });
-                let Some(best) = best else { continue };
-                n_ties +=
-                    usize::from(runs.iter().filter(|run| outcomes.successes[row(**run)] == outcomes.successes[row(best)]).count() > 1);
-                arms[runs[0] as usize] = outcomes.arms[row(best)].0;
-                positions.push(runs[0]);
-            }
-            positions.sort_unstable();
-            let tie_share = Some(n_ties as f64 / queries.len().max(1) as f64);
-            Labels { name: BEST, positions, arms, weights: None, tie_share }
         }
     }
 }

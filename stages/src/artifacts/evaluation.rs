@@ -1,5 +1,6 @@
 //! What `evaluate` found: how good the models are on the held-out window.
 
+use routewright_forest::{CalibrationGap, CurvePoint, Decomposition, Rule};
 use routewright_ope::Explainability;
 use serde::{Deserialize, Serialize};
 
@@ -87,8 +88,12 @@ pub struct CalibrationBin {
 pub struct CalibrationReport {
     /// Expected calibration error.
     pub ece: f64,
+    /// Its 95 % interval, with whole queries drawn again, and what a perfect forecaster would show; absent without rows.
+    pub ece_interval: Option<CalibrationGap>,
     /// Brier score.
     pub brier: f64,
+    /// Its parts: reliability − resolution + uncertainty, up to what varies within bins; absent without rows.
+    pub brier_parts: Option<Decomposition>,
     /// Log loss in nats.
     pub log_loss: f64,
     /// Bins of equal numbers of rows.
@@ -110,6 +115,41 @@ pub struct FeatureImportance {
     pub permutation_sd: f64,
 }
 
+/// How much features matter that go together, so that each alone could be spared.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GroupImportance {
+    /// The features' columns, two or more.
+    pub features: Vec<String>,
+    /// Mean rise of the held-out log loss when all of them are shuffled together, in nats.
+    pub permutation: f64,
+    /// Standard deviation over the shuffles.
+    pub permutation_sd: f64,
+}
+
+/// How predicted success moves with one feature, everything else left as it was.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FeatureDependence {
+    /// The feature's column.
+    pub feature: String,
+    /// The column for people.
+    pub label: String,
+    /// Values of the feature, ascending.
+    pub values: Vec<f64>,
+    /// Mean predicted success of each path that has a model, one per value.
+    pub paths: Vec<PathDependence>,
+    /// Held-out rows up to the first value, between every two values, and above the last.
+    pub counts: Vec<u64>,
+}
+
+/// One path's curve of a [`FeatureDependence`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PathDependence {
+    /// The path.
+    pub path: String,
+    /// Mean prediction by value, calibrated.
+    pub success: Vec<f64>,
+}
+
 /// `reports/evaluation.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
@@ -129,8 +169,16 @@ pub struct Evaluation {
     pub calibrated: CalibrationReport,
     /// Features, most important first.
     pub importance: Vec<FeatureImportance>,
+    /// Features of the table above that go together, most important first.
+    pub importance_groups: Vec<GroupImportance>,
+    /// Predicted success by the value of the most important features.
+    pub dependence: Vec<FeatureDependence>,
+    /// Out-of-fold Brier score of the success regressors by training rows.
+    pub learning_curve: Vec<CurvePoint>,
     /// How well a person can follow the learned router.
     pub explainability: Explainability,
     /// The shallow tree behind it, as indented rules.
     pub surrogate_rules: String,
+    /// The same tree, to be drawn.
+    pub surrogate: Rule,
 }

@@ -23,9 +23,10 @@ pub use decision::{
     QuestionAnswer, SuccessSummary,
 };
 pub use evaluation::{
-    CalibrationBin, CalibrationReport, ClassReport, ClassifierReport, Evaluation, FeatureImportance, LatencyModelReport, SuccessModelReport,
+    CalibrationBin, CalibrationReport, ClassReport, ClassifierReport, Evaluation, FeatureDependence, FeatureImportance, GroupImportance,
+    LatencyModelReport, PathDependence, SuccessModelReport,
 };
-pub use models::{ClassifierTraining, GainCandidate, ImpurityShare, Models, PathTraining, TrainingReport};
+pub use models::{ClassifierTraining, Evidence, GainCandidate, ImpurityShare, Models, PathReferences, PathTraining, TrainingReport};
 pub use replay::{
     AgePoint, Answer, Bounded, DisagreementResult, FrontierResult, FrontierSetting, GapResult, Look, PolicyResult, RatePair, RatioResult,
     ReplayReport, RetrainingResult, Role, SeedProtocol, SessionsResult, StrongCalls, ThresholdPoint, UpliftResult,

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use routewright_engine::{Artifact, ArtifactError};
+use routewright_forest::references::ReferenceScore;
+use routewright_forest::{CurvePoint, Trial};
 use routewright_router::Policy;
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +34,18 @@ impl Artifact for Models {
     }
 }
 
+/// What a path's training rows are enough for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Evidence {
+    /// A success regressor, and the path may be chosen.
+    Sufficient,
+    /// A success regressor, but fewer rows than `train.policy.min_support`: insufficient evidence to choose the path.
+    NeverChosen,
+    /// Fewer rows than `train.min_rows`: insufficient evidence for a prediction.
+    NoModel,
+}
+
 /// How well a path's success regressor does on folds it was not trained on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PathTraining {
@@ -39,6 +53,8 @@ pub struct PathTraining {
     pub path: String,
     /// Training rows that ran it.
     pub n_rows: usize,
+    /// What they are enough for.
+    pub evidence: Evidence,
     /// Their success rate.
     pub success_rate: f64,
     /// Log loss of the calibrated predictions on held-out folds; absent with too few rows.
@@ -51,6 +67,17 @@ pub struct PathTraining {
     pub calibration: String,
     /// The leaf size that held-out folds chose, in rows.
     pub min_samples_leaf: u32,
+    /// The settings that were tried, with their out-of-fold Brier scores by number of trees.
+    pub trials: Vec<Trial>,
+}
+
+/// Other people's models on a path's folds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PathReferences {
+    /// The path.
+    pub path: String,
+    /// One line per model, ours first.
+    pub scores: Vec<ReferenceScore>,
 }
 
 /// Cross-validation of the path classifier.
@@ -104,6 +131,10 @@ pub struct TrainingReport {
     /// Query types in which the learned router gains on the training window, by out-of-fold predictions.
     #[serde(default)]
     pub helped_query_types: Vec<String>,
+    /// Out-of-fold Brier score of the success regressors by training rows.
+    pub learning_curve: Vec<CurvePoint>,
+    /// Other people's models, where `train.references` asks for them.
+    pub references: Vec<PathReferences>,
     /// Impurity importance, most important first.
     pub impurity: Vec<ImpurityShare>,
 }
