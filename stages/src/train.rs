@@ -206,7 +206,10 @@ impl<'a> Training<'a> {
             context.advance("forests grown", 1 + 2 * (arm.index() as u64 + 1), total);
         }
         let fallback = best_rate(&reports);
-        let found = OutOfFold { table: self.table, rows: self.rows, success: &predictions, worth: &worths, fallback };
+        let success = |row: &u32| f64::from(u8::from(self.table.outcomes.successes[*row as usize] == Some(true)));
+        // A router that ranks by grade is judged by grade: a gain in time is one that success does not see.
+        let earned: Vec<f64> = self.grades.clone().unwrap_or_else(|| self.rows.iter().map(success).collect());
+        let found = OutOfFold { table: self.table, rows: self.rows, success: &predictions, worth: &worths, earned: &earned, fallback };
         let (min_gain, gain_candidates) =
             if self.params.tune_min_gain { gain::choose(&policy, &found) } else { (policy.settings.min_gain, Vec::new()) };
         policy.settings.min_gain = min_gain;

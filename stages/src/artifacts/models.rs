@@ -105,7 +105,7 @@ pub struct ImpurityShare {
 pub struct GainCandidate {
     /// Predicted gain below which the static path is kept, in success probability.
     pub min_gain: f64,
-    /// Self-normalised estimate of the success rate.
+    /// Self-normalised estimate of the success rate, or of the mean grade where regressors learn grades.
     pub success: f64,
     /// Share of rows on which the policy leaves the static path.
     pub disagreement: f64,

@@ -21,6 +21,8 @@ pub(super) struct OutOfFold<'a> {
     pub success: &'a [f64],
     /// What the utility of a path starts from, in the same order: predicted success, or the grade.
     pub worth: &'a [f64],
+    /// What every row earned, in the units of `worth`: success, or the grade.
+    pub earned: &'a [f64],
     /// The static path of queries for which the log names none.
     pub fallback: Arm,
 }
@@ -35,7 +37,7 @@ const TYPE_Z: f64 = 0.841_621_233_572_914_3;
 struct Judged {
     /// Weight (0 without a match) and reward of every row.
     matched: Vec<(f64, f64)>,
-    /// Self-normalised estimate of its success rate.
+    /// Self-normalised estimate of what it earns.
     value: f64,
     /// Influence of every row on it.
     influence: Vec<f64>,
@@ -66,9 +68,10 @@ pub(super) fn helped_types(policy: &Policy, found: &OutOfFold<'_>) -> Vec<String
     let learned = judge(policy, policy.settings.min_gain, found, &weights).matched;
     let of_static = |(row, weight): (usize, &f64)| {
         let matches = outcomes.static_arms[row].unwrap_or(found.fallback) == outcomes.arms[row];
-        (if matches { *weight } else { 0.0 }, f64::from(u8::from(outcomes.successes[row] == Some(true))))
+        if matches { *weight } else { 0.0 }
     };
-    let fixed: Vec<(f64, f64)> = found.rows.iter().map(|row| *row as usize).zip(&weights).map(of_static).collect();
+    let fixed = found.rows.iter().map(|row| *row as usize).zip(&weights).map(of_static).zip(found.earned.iter().copied());
+    let fixed: Vec<(f64, f64)> = fixed.collect();
     let mut rows_of: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (position, row) in found.rows.iter().enumerate() {
         rows_of.entry(&outcomes.query_types[*row as usize]).or_default().push(position);
@@ -129,8 +132,7 @@ fn judge(policy: &Policy, gain: f64, found: &OutOfFold<'_>, weights: &[f64]) -> 
         let fixed = outcomes.static_arms[row].unwrap_or(found.fallback);
         let arm = policy.decide(Some(fixed), &scratch).arm.unwrap_or(fixed);
         n_differing += usize::from(arm != fixed);
-        let reward = f64::from(u8::from(outcomes.successes[row] == Some(true)));
-        matched.push((if arm == outcomes.arms[row] { weights[position] } else { 0.0 }, reward));
+        matched.push((if arm == outcomes.arms[row] { weights[position] } else { 0.0 }, found.earned[position]));
     }
     let total: f64 = matched.iter().map(|(weight, _)| weight).sum();
     let value = matched.iter().map(|(weight, reward)| weight * reward).sum::<f64>() / total;
@@ -182,8 +184,12 @@ mod tests {
             settings: PolicySettings::default(),
         };
         let rows: Vec<u32> = (0..n_rows as u32).collect();
-        let success: Vec<f64> = rows.iter().flat_map(|_| [0.75, 0.75 + predicted]).collect();
-        look(&policy, &OutOfFold { table: &table, rows: &rows, success: &success, worth: &success, fallback: Arm(0) })
+        let predictions: Vec<f64> = rows.iter().flat_map(|_| [0.75, 0.75 + predicted]).collect();
+        let earned: Vec<f64> = (0..n_rows).map(|row| f64::from(u8::from(success(row)))).collect();
+        look(
+            &policy,
+            &OutOfFold { table: &table, rows: &rows, success: &predictions, worth: &predictions, earned: &earned, fallback: Arm(0) },
+        )
     }
 
     #[test]
