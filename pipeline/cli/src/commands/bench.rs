@@ -1,5 +1,6 @@
 //! `bench`: what the machine does with generated data, one file per kind. CPU seconds first: they hold on a busy machine, wall seconds do not.
 
+mod ingest;
 mod replay;
 
 use crate::exit::Exit;
@@ -8,6 +9,8 @@ use crate::messages::Messages;
 /// What to measure.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Kind {
+    /// Logs into tables: all of a log, then one more day, beside other tools where they are found
+    Ingest(ingest::Arguments),
     /// Estimators with bootstraps on one log, and a long log streamed in bounded memory
     Replay(replay::Arguments),
 }
@@ -15,6 +18,7 @@ pub(crate) enum Kind {
 /// Measures and shows.
 pub(crate) fn run(kind: &Kind, messages: &Messages) -> anyhow::Result<Exit> {
     match kind {
+        Kind::Ingest(arguments) => ingest::run(arguments, messages),
         Kind::Replay(arguments) => replay::run(arguments, messages),
     }
 }

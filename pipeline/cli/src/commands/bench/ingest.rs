@@ -1,0 +1,281 @@
+//! `bench ingest`: a generated log read in full, then nothing, then one more day; beside other tools where they are found.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use routewright_domain::Seed;
+use routewright_generate::{CascadeSettings, CascadeWorld, World, WorldSettings};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::exit::Exit;
+use crate::layout::aligned_texts;
+use crate::messages::Messages;
+
+/// What is ingested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// Routing outcomes, one file per day
+    E009,
+    /// Events of a cascade, one file
+    Cortex,
+}
+
+/// Flags of `bench ingest`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Number of decisions
+    #[arg(short = 'n', long = "number", value_name = "N", default_value_t = 100_000)]
+    n_decisions: u64,
+    /// Number of days that they are spread over
+    #[arg(long, default_value_t = 100)]
+    days: u32,
+    /// Format of the log
+    #[arg(long, default_value = "e009")]
+    format: Format,
+    /// Folder for the log and the tables, which are removed afterwards; the system's temporary folder by default
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Python with duckdb and polars, to run them beside on the same log
+    #[arg(long, value_name = "PATH")]
+    peer_python: Option<PathBuf>,
+}
+
+/// One program's work on the log.
+#[derive(Clone, Debug, Serialize)]
+struct Measured {
+    what: String,
+    rows: u64,
+    cpu_seconds: Option<f64>,
+    wall_seconds: f64,
+    rows_per_second: f64,
+    megabytes_per_second: f64,
+    peak_mib: Option<f64>,
+}
+
+impl Measured {
+    fn new(what: &str, rows: u64, n_bytes: u64, spent: &Spent) -> Self {
+        Self {
+            what: what.to_owned(),
+            rows,
+            cpu_seconds: spent.cpu_seconds,
+            wall_seconds: spent.wall_seconds,
+            rows_per_second: rows as f64 / spent.wall_seconds,
+            megabytes_per_second: n_bytes as f64 / 1e6 / spent.wall_seconds,
+            peak_mib: spent.peak_mib,
+        }
+    }
+}
+
+/// What a process took.
+#[derive(Debug, Default)]
+struct Spent {
+    cpu_seconds: Option<f64>,
+    wall_seconds: f64,
+    peak_mib: Option<f64>,
+}
+
+/// The script that runs other tools; part of the program, so that it is found wherever the program is.
+const PEERS: &str = include_str!("../../../../../tests/peers/ingest.py");
+
+/// Measures, and shows the results side by side.
+pub(crate) fn run(arguments: &Arguments, messages: &Messages) -> anyhow::Result<Exit> {
+    if arguments.days < 2 {
+        bail!("`--days` must be 2 or more: the last day is ingested on its own");
+    }
+    let place = match &arguments.out {
+        Some(out) => tempfile::tempdir_in(out).with_context(|| format!("cannot use `{}`", out.display()))?,
+        None => tempfile::tempdir()?,
+    };
+    let project = place.path();
+    let raw = project.join("data/raw");
+    fs::create_dir_all(&raw)?;
+    let held_back = generate(arguments, &raw)?;
+    let mut results = Vec::new();
+    let full_bytes = size_of(&raw)?;
+    let (spent, rows) = ingest(project)?;
+    let full = Measured::new("routewright, all but the last day", rows, full_bytes, &spent);
+    results.push(full.clone());
+    let peers = match &arguments.peer_python {
+        Some(python) => peers(python, arguments.format, project, rows, full_bytes)?,
+        None => Vec::new(),
+    };
+    results.extend(peers);
+    append(&held_back, &raw)?;
+    let (spent, all_rows) = ingest(project)?;
+    let more = Measured::new("routewright, one more day", all_rows - rows, size_of(&raw)? - full_bytes, &spent);
+    let share = |part: Option<f64>, whole: Option<f64>| part.zip(whole).map(|(part, whole)| part / whole);
+    let shares = (share(more.cpu_seconds, full.cpu_seconds), more.wall_seconds / full.wall_seconds);
+    results.push(more);
+    let header = ["", "rows", "CPU s", "wall s", "rows/s", "MB/s", "peak MiB"];
+    let number = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.2}"));
+    let cells: Vec<Vec<String>> = results
+        .iter()
+        .map(|result| {
+            vec![
+                result.what.clone(),
+                result.rows.to_string(),
+                number(result.cpu_seconds),
+                format!("{:.2}", result.wall_seconds),
+                format!("{:.0}", result.rows_per_second),
+                format!("{:.0}", result.megabytes_per_second),
+                result.peak_mib.map_or("-".to_owned(), |peak| format!("{peak:.0}")),
+            ]
+        })
+        .collect();
+    let cpu = shares.0.map_or(String::new(), |share| format!("{:.1} % of the CPU seconds and ", share * 100.0));
+    let text = format!(
+        "{:.1} MB of {} days\n{}one more day took {cpu}{:.1} % of the wall seconds of all before it\n",
+        full_bytes as f64 / 1e6,
+        arguments.days - 1,
+        aligned_texts(&header, &cells),
+        shares.1 * 100.0
+    );
+    let result = json!({
+        "schema_version": 1, "bytes": full_bytes, "days": arguments.days - 1, "results": results,
+        "one_more_day": { "cpu_share": shares.0, "wall_share": shares.1 },
+    });
+    messages.result(&text, &result)?;
+    Ok(Exit::Done)
+}
+
+/// What is appended later: the name of a file and its bytes.
+struct HeldBack {
+    name: String,
+    bytes: Vec<u8>,
+}
+
+/// Writes all days but the last, and gives the last.
+fn generate(arguments: &Arguments, raw: &Path) -> anyhow::Result<HeldBack> {
+    let last = arguments.days - 1;
+    match arguments.format {
+        Format::E009 => {
+            let settings =
+                WorldSettings { n_decisions: arguments.n_decisions, n_days: arguments.days, dirt: 0.0, ..WorldSettings::default() };
+            let world = World::new(&settings, Seed(1))?;
+            for day in 0..last {
+                let mut log = BufWriter::new(File::create(raw.join(world.file_name(day)))?);
+                world.write_day(day, &mut log, None)?;
+                log.flush()?;
+            }
+            let mut bytes = Vec::new();
+            world.write_day(last, &mut bytes, None)?;
+            Ok(HeldBack { name: world.file_name(last), bytes })
+        }
+        Format::Cortex => {
+            let settings = CascadeSettings { n_decisions: arguments.n_decisions, n_days: arguments.days, ..CascadeSettings::default() };
+            let world = CascadeWorld::new(&settings, Seed(1))?;
+            let mut log = BufWriter::new(File::create(raw.join(CascadeWorld::FILE_NAME))?);
+            for day in 0..last {
+                world.write_day(day, &mut log, None)?;
+            }
+            log.flush()?;
+            let mut bytes = Vec::new();
+            world.write_day(last, &mut bytes, None)?;
+            Ok(HeldBack { name: CascadeWorld::FILE_NAME.to_owned(), bytes })
+        }
+    }
+}
+
+fn append(held_back: &HeldBack, raw: &Path) -> anyhow::Result<()> {
+    let mut log = File::options().create(true).append(true).open(raw.join(&held_back.name))?;
+    Ok(log.write_all(&held_back.bytes)?)
+}
+
+fn size_of(folder: &Path) -> anyhow::Result<u64> {
+    let mut n_bytes = 0;
+    for entry in fs::read_dir(folder)? {
+        n_bytes += entry?.metadata()?.len();
+    }
+    Ok(n_bytes)
+}
+
+/// Runs `routewright ingest` in a project; what it took, and the decisions in its tables.
+fn ingest(project: &Path) -> anyhow::Result<(Spent, u64)> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("--project").arg(project).args(["--quiet", "--set", "ingest.input=[\"data/raw\"]", "ingest"]);
+    let (spent, output) = spend(&mut command)?;
+    if !output.is_empty() && !project.join("data/ingest.json").exists() {
+        bail!("the ingest failed: {output}");
+    }
+    let report: Value = serde_json::from_slice(&fs::read(project.join("data/ingest.json")).context("the ingest wrote no report")?)?;
+    let rows = report.pointer("/totals/kept").and_then(Value::as_u64).context("the ingest's report has no totals")?;
+    Ok((spent, rows))
+}
+
+/// Moments between two looks at a process.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// Runs a command to its end, and says what it took and printed.
+fn spend(command: &mut Command) -> anyhow::Result<(Spent, String)> {
+    let started = Instant::now();
+    let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+    let process = PathBuf::from(format!("/proc/{}", child.id()));
+    let mut spent = Spent::default();
+    // An ended process keeps its times until somebody waits for it; its memory is known only while it runs.
+    loop {
+        let stat = fs::read_to_string(process.join("stat")).unwrap_or_default();
+        let Some((_, numbers)) = stat.rsplit_once(')') else { break };
+        let numbers: Vec<&str> = numbers.split_whitespace().collect();
+        let ticks = |at: usize| numbers.get(at).and_then(|text| text.parse::<f64>().ok());
+        spent.cpu_seconds = ticks(11).zip(ticks(12)).map(|(user, system)| (user + system) / TICKS);
+        if numbers.first() == Some(&"Z") {
+            break;
+        }
+        let status = fs::read_to_string(process.join("status")).unwrap_or_default();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).and_then(|line| line.trim().strip_suffix("kB"));
+        spent.peak_mib = peak.and_then(|text| text.trim().parse::<f64>().ok()).map(|kibibytes| kibibytes / 1024.0).or(spent.peak_mib);
+        std::thread::sleep(LOOK);
+    }
+    spent.wall_seconds = started.elapsed().as_secs_f64();
+    let output = child.wait_with_output()?;
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    if !output.status.success() {
+        bail!("a measured program failed: {words}");
+    }
+    Ok((spent, words))
+}
+
+/// Clock ticks per second that Linux reports process times in, on every architecture of today.
+const TICKS: f64 = 100.0;
+
+/// Runs other tools on the same log. Their rows and sums are compared with ours before their times count.
+fn peers(python: &Path, format: Format, project: &Path, rows: u64, n_bytes: u64) -> anyhow::Result<Vec<Measured>> {
+    let script = project.join("peers.py");
+    fs::write(&script, PEERS)?;
+    let kind = if format == Format::E009 { "e009" } else { "cortex" };
+    let peer = |tool: &str, out: &Path| -> anyhow::Result<Value> {
+        let output = Command::new(python).arg(&script).args([tool, kind]).arg(project.join("data/raw/*.jsonl")).arg(out).output();
+        let output = output.with_context(|| format!("cannot run `{}`", python.display()))?;
+        let last = String::from_utf8_lossy(&output.stdout).lines().last().unwrap_or_default().to_owned();
+        serde_json::from_str(&last).with_context(|| format!("{tool} failed: {}", String::from_utf8_lossy(&output.stderr)))
+    };
+    let ours = peer("check", &project.join("data/decisions/*/*.parquet"))?;
+    let mut results = Vec::new();
+    for tool in ["duckdb", "polars"] {
+        let theirs = peer(tool, &project.join(format!("{tool}.parquet")))?;
+        if theirs["rows"] != ours["rows"] || !agree(&theirs["sums"], &ours["sums"]) {
+            bail!("{tool} found other rows or sums than routewright: {theirs} and {ours}");
+        }
+        let number = |key: &str| theirs[key].as_f64();
+        let spent = Spent {
+            cpu_seconds: number("cpu_seconds"),
+            wall_seconds: number("wall_seconds").unwrap_or(f64::NAN),
+            peak_mib: number("peak_mib"),
+        };
+        let version = theirs["version"].as_str().unwrap_or_default();
+        results.push(Measured::new(&format!("{tool} {version}"), rows, n_bytes, &spent));
+    }
+    Ok(results)
+}
+
+/// Whether sums agree as far as the order of adding matters.
+fn agree(theirs: &Value, ours: &Value) -> bool {
+    let numbers = |value: &Value| value.as_array().map(|sums| sums.iter().map(|sum| sum.as_f64().unwrap_or(0.0)).collect::<Vec<_>>());
+    let (Some(theirs), Some(ours)) = (numbers(theirs), numbers(ours)) else { return false };
+    theirs.len() == ours.len() && theirs.iter().zip(&ours).all(|(a, b)| (a - b).abs() <= 1e-9 * a.abs().max(1.0))
+}

@@ -1,0 +1,141 @@
+"""Peers of `routewright ingest`: DuckDB and Polars turn the same logs into one Parquet file with the same columns. They check nothing.
+
+usage: ingest.py duckdb|polars|check FORMAT LOGS OUT
+  duckdb, polars: read the logs (a glob), write OUT (a Parquet file)
+  check: read OUT (a glob of Parquet files with routewright's columns)
+Prints one JSON object: tool, version, rows, sums, wall_seconds, cpu_seconds, peak_mib (of this process, Linux). Two threads each.
+"""
+
+import json
+import os
+import resource
+import sys
+import time
+
+os.environ["POLARS_MAX_THREADS"] = "2"
+tool, kind, logs, out = sys.argv[1:5]
+
+# The schemas are given, so that no tool spends time on finding them.
+STAGES = {
+    "stage_1_result": {"query_type": "VARCHAR", "complexity": "VARCHAR", "confidence": "DOUBLE", "requires_tools": "BOOLEAN"},
+    "stage_2_result": {"execution_path": "VARCHAR", "tool_name": "VARCHAR", "rationale": "VARCHAR"},
+    "stage_3_result": {"is_valid": "BOOLEAN", "confidence_score": "DOUBLE", "concerns": ["VARCHAR"], "alternative": "VARCHAR"},
+}
+PATHS = ["CODING", "DIRECT_TOOL", "REASONING", "STANDARD"]
+MASTERS = ["development-master", "security-master", "inventory-master", "cicd-master", "coordinator-master"]
+E009 = {
+    "trace_id": "VARCHAR", "timestamp": "VARCHAR", "query": "VARCHAR", "query_id": "VARCHAR", "session_id": "VARCHAR", "user_id": "VARCHAR",
+    "query_features": {"length": "DOUBLE", "has_code": "BOOLEAN", "has_question": "BOOLEAN", "complexity_estimate": "DOUBLE", "keywords": ["VARCHAR"]},
+    "context": {"system_mode": "VARCHAR", "recent_error_rate": "DOUBLE", "vram_usage": "DOUBLE"},
+    "routing_decision": {
+        "execution_path": "VARCHAR", "tool_name": "VARCHAR", "confidence": "DOUBLE", **STAGES, "static_path": "VARCHAR", "propensity": "DOUBLE",
+        "propensities": {path: "DOUBLE" for path in PATHS}, "candidates": ["VARCHAR"], "policy_id": "VARCHAR", "explored": "BOOLEAN",
+    },
+    "execution_outcome": {
+        "success": "BOOLEAN", "latency_ms": "DOUBLE", "error": "VARCHAR", "tool_execution_time_ms": "DOUBLE", "llm_calls": "BIGINT", "cost": "DOUBLE",
+    },
+    "quality_metrics": {
+        "user_feedback": "VARCHAR", "response_length": "BIGINT", "hallucination_detected": "BOOLEAN", "quality_score": "DOUBLE", "optimal_path": "VARCHAR",
+    },
+}
+LAYER = {
+    "layer_id": "BIGINT", "layer_name": "VARCHAR", "attempted": "BOOLEAN", "success": "BOOLEAN", "confidence": "DOUBLE", "threshold": "DOUBLE",
+    "selected_master": "VARCHAR", "latency_ms": "DOUBLE",
+}
+CORTEX = {
+    "event_id": "VARCHAR", "timestamp": "VARCHAR", "task_id": "VARCHAR", "task_description": "VARCHAR",
+    "task_metadata": {"priority": "VARCHAR", "source": "VARCHAR", "user_id": "VARCHAR"}, "routing_layers": [LAYER],
+    "final_decision": {
+        "selected_master": "VARCHAR", "routing_layer": "VARCHAR", "confidence": "DOUBLE", "all_probabilities": {master: "DOUBLE" for master in MASTERS},
+    },
+    "total_latency_ms": "DOUBLE",
+    "outcome": {
+        "task_completed": "BOOLEAN", "task_status": "VARCHAR", "was_correct_master": "BOOLEAN", "user_corrected_to": "VARCHAR",
+        "completion_time_minutes": "DOUBLE", "quality_score": "DOUBLE",
+    },
+    "learning_feedback": {
+        "correct_routing": "BOOLEAN", "should_have_routed_to": "VARCHAR", "layer_should_have_caught": "VARCHAR",
+        "threshold_too_high": "BOOLEAN", "threshold_too_low": "BOOLEAN",
+    },
+}
+ROUTER_METRICS = {
+    "timestamp": "VARCHAR", "task_id": "VARCHAR", "method": "VARCHAR", "selected_master": "VARCHAR", "confidence": "DOUBLE",
+    "ab_test_group": "VARCHAR", "outcome": "VARCHAR",
+}
+SCHEMA = {"e009": E009, "matrix": E009, "cortex": CORTEX, "router-metrics": ROUTER_METRICS}[kind]
+# Columns that are summed, by the names that our tables and the peers' have.
+LATENCY = {"e009": "execution_outcome.latency_ms", "matrix": "execution_outcome.latency_ms", "cortex": "total_latency_ms", "router-metrics": None}[kind]
+SUMS = [LATENCY, "routing_decision.confidence" if "routing_decision" in SCHEMA else "final_decision.confidence" if kind == "cortex" else "confidence"]
+
+
+def leaves(schema, prefix=""):
+    """Dotted names of the columns: structs are taken apart, as routewright takes them apart; propensities stay whole."""
+    for name, of in schema.items():
+        dotted = prefix + name
+        if isinstance(of, dict) and name != "propensities":
+            yield from leaves(of, dotted + ".")
+        else:
+            yield dotted
+
+
+def duckdb_type(of):
+    if isinstance(of, dict):
+        return "STRUCT(" + ", ".join(f'"{name}" {duckdb_type(inner)}' for name, inner in of.items()) + ")"
+    return duckdb_type(of[0]) + "[]" if isinstance(of, list) else of
+
+
+def by_duckdb():
+    import duckdb
+
+    connection = duckdb.connect()
+    connection.execute("SET threads = 2")
+    columns = ", ".join(f"'{name}': '{duckdb_type(of)}'" for name, of in SCHEMA.items())
+    quoted = ["timestamp::TIMESTAMPTZ AS timestamp" if name == "timestamp" else ".".join(f'"{part}"' for part in name.split(".")) + f' AS "{name}"' for name in leaves(SCHEMA)]
+    connection.execute(f"COPY (SELECT {', '.join(quoted)} FROM read_json('{logs}', format = 'newline_delimited', columns = {{{columns}}})) TO '{out}' (FORMAT parquet)")
+    return duckdb.__version__
+
+
+def by_polars():
+    import polars
+
+    kinds = {"VARCHAR": polars.String, "DOUBLE": polars.Float64, "BIGINT": polars.Int64, "BOOLEAN": polars.Boolean}
+
+    def kind_of(of):
+        if isinstance(of, dict):
+            return polars.Struct({name: kind_of(inner) for name, inner in of.items()})
+        return polars.List(kind_of(of[0])) if isinstance(of, list) else kinds[of]
+
+    def column(dotted):
+        first, *rest = dotted.split(".")
+        expression = polars.col(first)
+        for part in rest:
+            expression = expression.struct.field(part)
+        if dotted == "timestamp":
+            expression = expression.str.to_datetime("%+", time_zone="UTC")
+        return expression.alias(dotted)
+
+    frame = polars.scan_ndjson(logs, schema={name: kind_of(of) for name, of in SCHEMA.items()})
+    frame.select([column(name) for name in leaves(SCHEMA)]).sink_parquet(out)
+    return polars.__version__
+
+
+def found(names):
+    import duckdb
+
+    summed = ", ".join(f'round(sum("{name}"), 3)' if name else "0" for name in names)
+    return duckdb.connect().execute(f"SELECT count(*), {summed} FROM read_parquet('{out}')").fetchone()
+
+
+if tool == "check":
+    rows, *sums = found(["latency_ms" if LATENCY else None, "confidence"])
+    print(json.dumps({"tool": "routewright", "rows": rows, "sums": sums}))
+else:
+    wall = time.perf_counter()
+    version = {"duckdb": by_duckdb, "polars": by_polars}[tool]()
+    wall = time.perf_counter() - wall
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    rows, *sums = found(SUMS)
+    print(json.dumps({
+        "tool": tool, "version": version, "rows": rows, "sums": sums, "wall_seconds": round(wall, 3),
+        "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 3), "peak_mib": round(usage.ru_maxrss / 1024),
+    }))
