@@ -16,3 +16,4 @@ mod report;
 mod run;
 mod settings;
 mod tour;
+mod tracking;
