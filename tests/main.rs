@@ -5,11 +5,8 @@ mod architecture;
 mod cache;
 mod commands;
 mod faults;
-<<<<<<< HEAD
 mod ingest;
-=======
 mod kills;
->>>>>>> f6bf9f8 (Measure ingest beside DuckDB and Polars, and kill it at any moment in a test)
 mod operations;
 mod project;
 mod report;
