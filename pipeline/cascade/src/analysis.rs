@@ -133,7 +133,7 @@ pub fn analyze(scope: &Scope<'_>, overview: &Overview, step: f64) -> Vec<LayerAn
     let mut answers: Vec<Vec<Answer>> = scope.layers().iter().map(|_| Vec::new()).collect();
     for event in scope.events() {
         let attempts = scope.log().attempts(event);
-        let settled = settled(attempts);
+        let settled = settled(event, attempts);
         // Answers in shadow, after the event was settled, say nothing about the threshold.
         for (row, attempt) in attempts.iter().enumerate().take(settled.map_or(0, |settled| settled + 1)) {
             let Some(threshold) = attempt.threshold else { continue };

@@ -121,7 +121,7 @@ pub fn overview(scope: &Scope<'_>, declared_split: f64) -> Overview {
             group.1.add_known(event.right);
         }
         let attempts = log.attempts(event);
-        let settled = settled(attempts);
+        let settled = settled(event, attempts);
         for (row, attempt) in attempts.iter().enumerate() {
             let sums = &mut layers[scope.layer_of(attempt)];
             sums.accuracy_of_all.add_known(is_right(event, attempt));
@@ -222,7 +222,7 @@ pub fn trend(scope: &Scope<'_>, from: Timestamp, to: Timestamp, n_steps: usize, 
             latencies[step].1 += 1;
         }
         let attempts = scope.log().attempts(event);
-        if let Some(row) = settled(attempts) {
+        if let Some(row) = settled(event, attempts) {
             captured[step].add(scope.layer_of(&attempts[row]) == layer);
         }
     }

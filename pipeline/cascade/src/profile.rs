@@ -112,7 +112,7 @@ pub fn profile(scope: &Scope<'_>, before: std::ops::Range<usize>, hours: f64) ->
         }
         let attempts = log.attempts(event);
         // What is asked in shadow keeps nobody waiting.
-        for attempt in attempts.iter().take(settled(attempts).map_or(0, |settled| settled + 1)) {
+        for attempt in attempts.iter().take(settled(event, attempts).map_or(0, |settled| settled + 1)) {
             let layer = &mut layers[scope.layer_of(attempt)];
             layer.latencies.extend(attempt.latency_ms);
             layer.cache.add_known(attempt.cache_hit);
@@ -191,7 +191,7 @@ fn bottlenecks(scope: &Scope<'_>, latencies: &mut [f64]) -> Vec<Bottleneck> {
         n += 1.0;
         n_slow += f64::from(u8::from(is_slow));
         let attempts = scope.log().attempts(event);
-        for attempt in attempts.iter().take(settled(attempts).map_or(0, |settled| settled + 1)) {
+        for attempt in attempts.iter().take(settled(event, attempts).map_or(0, |settled| settled + 1)) {
             let spent = attempt.latency_ms.unwrap_or(0.0);
             mean[scope.layer_of(attempt)] += spent;
             if is_slow {

@@ -117,7 +117,7 @@ impl Cases {
                 right: is_right(event, attempt),
             }));
             let own = &steps[first..];
-            let taken = settled(attempts);
+            let taken = settled(event, attempts);
             if let Some(user) = taken.map(|row| own[row]).filter(|step| Some(usize::from(step.layer)) == clarification) {
                 asked += 1;
                 asked_right += u64::from(user.right == Some(true));

@@ -96,12 +96,13 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// Position of the attempt whose answer was taken: the first that the log marks; without marks the first whose confidence reaches its
-/// threshold, else the last. Nothing without attempts.
-pub(crate) fn settled(attempts: &[CascadeAttempt]) -> Option<usize> {
-    let marked = attempts.iter().position(|attempt| attempt.taken == Some(true));
+/// Position of the attempt whose answer was taken: of the layer that the event names; else the first that is marked; else the first whose
+/// confidence reaches its threshold; else the last. Nothing without attempts.
+pub(crate) fn settled(event: &CascadeEvent, attempts: &[CascadeAttempt]) -> Option<usize> {
+    let named = attempts.iter().position(|attempt| Some(attempt.layer) == event.settled_by);
+    let marked = || attempts.iter().position(|attempt| attempt.taken == Some(true));
     let sure = |attempt: &CascadeAttempt| attempt.threshold.is_some_and(|threshold| attempt.confidence >= threshold);
-    marked.or_else(|| attempts.iter().position(sure)).or(attempts.len().checked_sub(1))
+    named.or_else(marked).or_else(|| attempts.iter().position(sure)).or(attempts.len().checked_sub(1))
 }
 
 /// Whether an attempt's answer was right, where that is known.
@@ -143,6 +144,8 @@ mod tests {
         assert_eq!([is_right(&event, &attempts[0]), is_right(&event, &attempts[1])], [Some(false), Some(true)]);
         (event.right_path, event.right) = (None, Some(false));
         assert_eq!([is_right(&event, &attempts[0]), is_right(&event, &attempts[1])], [None, Some(false)]);
-        assert_eq!(settled(attempts), Some(1));
+        assert_eq!(settled(&event, attempts), Some(1));
+        event.settled_by = Some(attempts[0].layer);
+        assert_eq!(settled(&event, attempts), Some(0), "what the log names counts before its marks");
     }
 }

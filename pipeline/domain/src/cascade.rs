@@ -26,6 +26,8 @@ pub struct CascadeEvent {
     pub success: Option<bool>,
     /// Time to the decision, in milliseconds.
     pub latency_ms: Option<f64>,
+    /// The layer whose answer was taken, where the log names it.
+    pub settled_by: Option<Name>,
     /// Group of a randomised test.
     pub group: Option<Name>,
     /// What served the path: a backend or tool.
@@ -183,10 +185,15 @@ impl CascadeLog {
         };
         let hit = decision.extras.iter().filter(|(key, _)| CACHE_HIT.contains(&last_part(key)));
         let cache_hit = hit.filter_map(|(_, value)| if let Scalar::Bool(hit) = value { Some(*hit) } else { None }).next();
+        let settled_by = match decision.extras.get(SETTLED_BY) {
+            Some(Scalar::Text(layer)) => Some(self.names.name_of(layer)),
+            _ => None,
+        };
         let group = text_of(GROUP).map(|text| self.names.name_of(text));
         let backend = text_of(BACKEND).or(decision.tool_name.as_deref()).map(|text| self.names.name_of(text));
         CascadeEvent {
             right: right(told, path, right_path),
+            settled_by,
             group,
             backend,
             cache_hit,
@@ -228,6 +235,7 @@ impl CascadeEvent {
             right: right(None, path, right_path),
             success,
             latency_ms,
+            settled_by: None,
             group: None,
             backend: None,
             cache_hit: None,
@@ -245,6 +253,8 @@ impl CascadeEvent {
 
 /// Further scalars that say whether the path was right, the most direct first.
 pub const WAS_RIGHT: &[&str] = &["outcome.was_correct_master", "learning_feedback.correct_routing"];
+/// The further scalar that names the layer whose answer was taken.
+pub const SETTLED_BY: &str = "final_decision.routing_layer";
 /// Last parts of the further scalars that name the group of a randomised test.
 pub const GROUP: &[&str] = &["ab_test_group", "experiment_group"];
 /// Last parts of the further scalars that name what served a path.

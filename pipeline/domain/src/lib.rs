@@ -24,7 +24,9 @@ mod propensity;
 mod seed;
 mod time;
 
-pub use cascade::{BACKEND, CACHE_HIT, CascadeAttempt, CascadeEvent, CascadeLog, GROUP, Name, Names, WAS_RIGHT, event_id, last_part};
+pub use cascade::{
+    BACKEND, CACHE_HIT, CascadeAttempt, CascadeEvent, CascadeLog, GROUP, Name, Names, SETTLED_BY, WAS_RIGHT, event_id, last_part,
+};
 pub use decision::{Decision, LayerAttempt, Scalar};
 pub use estimate::{Estimate, Interval};
 pub use log::{Log, LogError, Target};

@@ -7,7 +7,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, TimeUnit};
 use rayon::prelude::*;
 use routewright_domain::{
-    BACKEND, CACHE_HIT, CascadeAttempt, CascadeEvent, CascadeLog, GROUP, Name, Names, Timestamp, WAS_RIGHT, event_id, last_part,
+    BACKEND, CACHE_HIT, CascadeAttempt, CascadeEvent, CascadeLog, GROUP, Name, Names, SETTLED_BY, Timestamp, WAS_RIGHT, event_id, last_part,
 };
 
 use crate::decisions::{Decisions, day_name, table_files};
@@ -57,7 +57,7 @@ fn read_event_file(path: &Path, from: Timestamp) -> Result<Part<CascadeEvent>, T
         fields.filter(|name| name.contains('.') && wanted.contains(&last_part(name))).collect()
     };
     let (groups, backends, hits) = (named(GROUP), named(BACKEND), named(CACHE_HIT));
-    let canonical = ["trace_id", "timestamp", "path", "success", "latency_ms", "optimal_path", "tool_name"];
+    let canonical = ["trace_id", "timestamp", "path", "success", "latency_ms", "optimal_path", "tool_name", SETTLED_BY];
     let wanted = |name: &str| {
         canonical.contains(&name)
             || WAS_RIGHT.contains(&name)
@@ -69,7 +69,7 @@ fn read_event_file(path: &Path, from: Timestamp) -> Result<Part<CascadeEvent>, T
         let batch = Batch { batch: &batch?, path };
         let (ids, times, paths) = (batch.texts("trace_id")?, batch.times("timestamp")?, batch.texts("path")?);
         let (right_paths, tools) = (batch.texts("optimal_path")?, batch.texts("tool_name")?);
-        let (success, latency) = (batch.flags("success")?, batch.numbers("latency_ms")?);
+        let (success, latency, settled_by) = (batch.flags("success")?, batch.numbers("latency_ms")?, batch.texts(SETTLED_BY)?);
         let told = WAS_RIGHT.iter().map(|key| batch.flags(key)).collect::<Result<Vec<_>, _>>()?;
         let texts = |keys: &[String]| keys.iter().map(|key| batch.texts(key)).collect::<Result<Vec<_>, _>>();
         let (groups, backends) = (texts(&groups)?, texts(&backends)?);
@@ -83,6 +83,7 @@ fn read_event_file(path: &Path, from: Timestamp) -> Result<Part<CascadeEvent>, T
             let id = event_id(ids.get(row).unwrap_or(""));
             let told = told.iter().find_map(|column| column.get(row));
             let mut event = CascadeEvent::new(id, timestamp, path, right_path, success.get(row), latency.get(row)).with_verdict(told);
+            event.settled_by = settled_by.get(row).map(|text| names.name_of(text));
             (event.group, event.backend, event.cache_hit) = (group, backend, hits.iter().find_map(|column| column.get(row)));
             part.rows.push(event);
         }
@@ -152,6 +153,7 @@ fn joined(events: Vec<Part<CascadeEvent>>, attempts: Vec<Part<AttemptRow>>) -> C
             let mut names = Renamed::new(&part.names, log.names_mut());
             event.path = names.of(event.path);
             event.right_path = event.right_path.map(|name| names.of(name));
+            event.settled_by = event.settled_by.map(|name| names.of(name));
             event.group = event.group.map(|name| names.of(name));
             event.backend = event.backend.map(|name| names.of(name));
             while layers.get(at).is_some_and(|row| row.timestamp < event.timestamp) {
@@ -288,8 +290,9 @@ mod tests {
         let event = |event: &CascadeEvent| {
             let attempts: Vec<String> = log.attempts(event).iter().map(attempt).collect();
             format!(
-                "{} {} {} {:?} {:?} {attempts:?}",
+                "{} {} {} {} {:?} {:?} {attempts:?}",
                 event.timestamp.0,
+                name(event.settled_by),
                 log.text(event.path),
                 name(event.right_path),
                 event.right,
