@@ -118,7 +118,7 @@ fn help_lists_every_command() {
       tune         Find better thresholds by replaying a cascade; writes them only with --apply
       profile      Say where the time goes: percentiles, bottlenecks, caches, changes
       alerts       Hold metrics against targets and exit 12 when one is off; writes metrics for Prometheus
-      bench        Measure the machinery on generated data
+      bench        Measure the router and the machinery
       completions  Print completions for a shell
       help         Print this message or the help of the given subcommand(s)
 

@@ -12,3 +12,4 @@ mod report;
 mod run;
 mod settings;
 mod tour;
+mod tracking;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use routewright_domain::{Decision, Seed, Timestamp};
 use routewright_engine::{Context, Stage, StageError};
-use routewright_router::{Golden, History, Parts, Provenance, Request, Router, TrainingWindow, pack};
+use routewright_router::{Golden, History, Parts, Provenance, Request, Router, TrainingWindow, onnx_files, pack};
 use routewright_table::Decisions;
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +37,7 @@ pub(crate) struct Export;
 impl Stage for Export {
     const NAME: &'static str = "export";
     const SUMMARY: &'static str = "packs the artifact that online routers load, with checksums and golden decisions";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const USES_SEED: bool = true;
     type Params = ExportParams;
     type Inputs = (Models, FeatureSchema, FrozenHistory, TrainingReport, Evaluation, DecisionReport, DecisionTable);
@@ -67,7 +67,8 @@ impl Stage for Export {
         };
         let known =
             card::Known { policy: &models.policy, schema: &schema, training: &training, evaluation: &evaluation, decision: &decision };
-        let extra_files = BTreeMap::from([(MODEL_CARD.to_owned(), card::card(&known).into_bytes())]);
+        let mut extra_files = onnx_files(&models.policy, schema.n_columns());
+        extra_files.insert(MODEL_CARD.to_owned(), card::card(&known).into_bytes());
         let parts = Parts {
             schema: &schema,
             policy: &models.policy,

@@ -97,7 +97,7 @@ pub(crate) enum Command {
     Profile(profile::Arguments),
     /// Hold metrics against targets and exit 12 when one is off; writes metrics for Prometheus
     Alerts(alerts::Arguments),
-    /// Measure the machinery on generated data
+    /// Measure the router and the machinery
     #[command(subcommand)]
     Bench(bench::Kind),
     /// Print completions for a shell
@@ -139,7 +139,7 @@ pub(crate) fn execute(command: &Command, project: &ProjectArguments, messages: &
         Command::Tune(arguments) => tune::run(arguments, project, messages),
         Command::Profile(arguments) => profile::run(arguments, project, messages),
         Command::Alerts(arguments) => alerts::run(arguments, project, messages),
-        Command::Bench(kind) => bench::run(kind, messages),
+        Command::Bench(kind) => bench::run(kind, project, messages),
         Command::Completions(arguments) => completions::run(arguments, messages),
     }
 }

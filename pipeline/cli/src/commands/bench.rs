@@ -1,20 +1,38 @@
-//! `bench`: what the machine does with generated data, one file per kind. CPU seconds first: they hold on a busy machine, wall seconds do not.
+//! `bench`: what the machine does with generated data or the project's own, one file per kind. CPU seconds first: they hold on a busy
+//! machine, wall seconds do not.
 
 mod replay;
+mod router;
 
 use crate::exit::Exit;
 use crate::messages::Messages;
+use crate::project::ProjectArguments;
 
 /// What to measure.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Kind {
+    /// Decisions per second: from text, from features, in batches, with gateway, cache and tracker
+    Decisions(router::Arguments),
+    /// Static rules, the learned router and Thompson sampling side by side
+    Strategies(router::Arguments),
+    /// Executing once, again where confidence is low, and on two paths at a time
+    Patterns(router::Arguments),
+    /// 100 to 100,000 queries
+    Scale(router::Arguments),
+    /// Decisions, strategies, patterns and scale
+    All(router::Arguments),
     /// Estimators with bootstraps on one log, and a long log streamed in bounded memory
     Replay(replay::Arguments),
 }
 
 /// Measures and shows.
-pub(crate) fn run(kind: &Kind, messages: &Messages) -> anyhow::Result<Exit> {
+pub(crate) fn run(kind: &Kind, project: &ProjectArguments, messages: &Messages) -> anyhow::Result<Exit> {
     match kind {
+        Kind::Decisions(arguments) => router::run(&[router::Kind::Decisions], arguments, project, messages),
+        Kind::Strategies(arguments) => router::run(&[router::Kind::Strategies], arguments, project, messages),
+        Kind::Patterns(arguments) => router::run(&[router::Kind::Patterns], arguments, project, messages),
+        Kind::Scale(arguments) => router::run(&[router::Kind::Scale], arguments, project, messages),
+        Kind::All(arguments) => router::run(&router::Kind::ALL, arguments, project, messages),
         Kind::Replay(arguments) => replay::run(arguments, messages),
     }
 }

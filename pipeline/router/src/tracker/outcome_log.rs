@@ -64,6 +64,9 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Map::is_empty")]
     context: Map<String, Value>,
     routing_decision: Decided<'a>,
+    /// Outside the decision, so that no feature is made of what an online router does not know beforehand.
+    learned_path: Option<&'a str>,
+    ab_test_group: &'static str,
 }
 
 #[derive(Serialize)]
@@ -78,8 +81,6 @@ struct Decided<'a> {
     propensities: BTreeMap<&'a str, f64>,
     policy_id: &'a str,
     explored: bool,
-    learned_path: Option<&'a str>,
-    ab_test_group: &'static str,
 }
 
 #[derive(Serialize)]
@@ -140,9 +141,9 @@ impl OutcomeLog {
                 propensities: propensities.filter(|(_, share)| 0.0 < *share).collect(),
                 policy_id,
                 explored: matches!(decision.source, Source::Explored | Source::Randomised),
-                learned_path: decision.learned_arm.map(name),
-                ab_test_group: decision.group.name(),
             },
+            learned_path: decision.learned_arm.map(name),
+            ab_test_group: decision.group.name(),
         };
         self.0.append(trace_id, &line)
     }
