@@ -1,56 +1,32 @@
 //! Rows to columns: appends encoded rows to one array builder per column, without a decision in between.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, ListBuilder, StringBuilder, TimestampMicrosecondBuilder};
+use arrow::array::{
+    Array, ArrayRef, BinaryBuilder, BooleanBuilder, Float64Builder, Int64Builder, ListBuilder, StringArray, StringBuilder,
+    TimestampMicrosecondBuilder,
+};
 use routewright_domain::Timestamp;
 
 use crate::columns::{Access, Column, DECISION_COLUMNS, Known, LAYER_COLUMNS};
-use crate::extras::{ExtraKind, KINDS, kind_of, known_at_decision};
+use crate::extras::{ExtraKind, KINDS, known_at_decision};
 use crate::parquet_file::ExtraColumn;
-use crate::rows::Input;
+use crate::rows::{Input, columns, shapes};
+use crate::shapes::{Shape, Shapes};
+use crate::unhashed::Unhashed;
 
 /// The kinds that the further scalars of some rows have, one bit per kind, by the digest of the key.
 pub(crate) type KindsByKey = BTreeMap<u64, u8>;
 
-/// Notes the further scalars of a row.
-pub(crate) fn note_extras(row: &[u8], kinds: &mut KindsByKey) {
-    let mut input = Input(row);
-    skip_columns(&mut input, |known| known != Known::Outcome);
-    note_part(&mut input, kinds);
-    for _ in 0..input.length().min(input.0.len()) {
-        LAYER_COLUMNS.iter().filter(|column| is_in_row(column)).for_each(|column| skip(&column.access, &mut input));
+/// The kinds that some shapes hold.
+pub(crate) fn kinds_of(digests: impl IntoIterator<Item = u64>, shapes: &Shapes) -> KindsByKey {
+    let mut kinds = KindsByKey::new();
+    for (key, kind) in digests.into_iter().flat_map(|digest| shapes.get(digest)) {
+        *kinds.entry(*key).or_default() |= 1 << *kind as u8;
     }
-    skip_columns(&mut input, |known| known == Known::Outcome);
-    note_part(&mut input, kinds);
-}
-
-fn skip_columns(input: &mut Input<'_>, is_wanted: impl Fn(Known) -> bool) {
-    DECISION_COLUMNS.iter().filter(|column| is_wanted(column.known)).for_each(|column| skip(&column.access, input));
-}
-
-fn note_part(input: &mut Input<'_>, kinds: &mut KindsByKey) {
-    for _ in 0..input.n_extras() {
-        let key = input.key();
-        let kind = kind_of(input.byte());
-        *kinds.entry(key).or_default() |= 1 << kind as u8;
-        skip_kind(kind, input);
-    }
-}
-
-/// Passes a column's mark and value; the time is not in the row.
-fn skip<T>(access: &Access<T>, input: &mut Input<'_>) {
-    if matches!(access, Access::Time(_)) || input.byte() == 0 {
-        return;
-    }
-    match access {
-        Access::Time(_) => {}
-        Access::Text(_) => skip_kind(ExtraKind::Text, input),
-        Access::Texts(_) => skip_kind(ExtraKind::List, input),
-        Access::Number(_) | Access::Integer(_) => skip_kind(ExtraKind::Number, input),
-        Access::Flag(_) => skip_kind(ExtraKind::Bool, input),
-    }
+    kinds
 }
 
 fn skip_kind(kind: ExtraKind, input: &mut Input<'_>) {
@@ -62,15 +38,11 @@ fn skip_kind(kind: ExtraKind, input: &mut Input<'_>) {
     }
 }
 
-/// Whether a layer's column stands in the row and not beside it.
-fn is_in_row<T>(column: &Column<T>) -> bool {
-    !matches!(column.name, "trace_id" | "timestamp")
-}
-
 /// A column that is being filled.
 enum Filling {
     Time(TimestampMicrosecondBuilder),
-    Text(StringBuilder),
+    /// Bytes, which are found to be text in one go.
+    Text(BinaryBuilder),
     Texts(ListBuilder<StringBuilder>),
     Number(Float64Builder),
     Integer(Int64Builder),
@@ -81,7 +53,7 @@ impl Filling {
     fn of<T>(access: &Access<T>) -> Self {
         match access {
             Access::Time(_) => Self::Time(TimestampMicrosecondBuilder::new().with_timezone("UTC")),
-            Access::Text(_) => Self::Text(StringBuilder::new()),
+            Access::Text(_) => Self::Text(BinaryBuilder::new()),
             Access::Texts(_) => Self::Texts(ListBuilder::new(StringBuilder::new())),
             Access::Number(_) => Self::Number(Float64Builder::new()),
             Access::Integer(_) => Self::Integer(Int64Builder::new()),
@@ -93,7 +65,7 @@ impl Filling {
         match kind {
             ExtraKind::Bool => Self::Flag(BooleanBuilder::new()),
             ExtraKind::Number => Self::Number(Float64Builder::new()),
-            ExtraKind::Text => Self::Text(StringBuilder::new()),
+            ExtraKind::Text => Self::Text(BinaryBuilder::new()),
             ExtraKind::List => Self::Texts(ListBuilder::new(StringBuilder::new())),
         }
     }
@@ -111,7 +83,7 @@ impl Filling {
     fn take_value(&mut self, input: &mut Input<'_>) {
         match self {
             Self::Time(column) => column.append_value(input.integer()),
-            Self::Text(column) => column.append_value(input.text()),
+            Self::Text(column) => column.append_value(input.bytes()),
             Self::Texts(column) => {
                 input.texts().for_each(|text| column.values().append_value(text));
                 column.append(true);
@@ -149,7 +121,7 @@ impl Filling {
     fn finish(&mut self) -> ArrayRef {
         match self {
             Self::Time(column) => Arc::new(column.finish()),
-            Self::Text(column) => Arc::new(column.finish()),
+            Self::Text(column) => Arc::new(texts(column)),
             Self::Texts(column) => Arc::new(column.finish()),
             Self::Number(column) => Arc::new(column.finish()),
             Self::Integer(column) => Arc::new(column.finish()),
@@ -162,12 +134,17 @@ impl Filling {
 type Places = Vec<(u64, usize)>;
 
 /// Decisions and their layers as columns.
-pub(crate) struct RowColumns {
+pub(crate) struct RowColumns<'s> {
     decisions: Vec<Filling>,
     extras: Vec<Filling>,
     known_places: Places,
     outcome_places: Places,
+    shapes: &'s Shapes,
+    /// By the digest of the shape, of the outcome's part and of the decision's.
+    plans: [HashMap<u64, Plan, BuildHasherDefault<Unhashed>>; 2],
     layers: Vec<Filling>,
+    /// Positions of the columns whose names are noted.
+    path_columns: [usize; 2],
     n_rows: usize,
     n_layers: usize,
     /// Every path that ran or that the rules chose.
@@ -181,9 +158,16 @@ fn position_of<T>(columns: &[Column<T>], name: &str) -> usize {
     columns.iter().position(|column| column.name == name).unwrap_or(columns.len())
 }
 
-impl RowColumns {
-    /// Columns for rows with these further scalars, each with the digest of its key.
-    pub(crate) fn new(extras: &[(u64, ExtraColumn)]) -> Self {
+/// The texts of a column; none where bytes are no text, which a damaged temporary file may hold.
+fn texts(column: &mut BinaryBuilder) -> StringArray {
+    let bytes = column.finish();
+    let n_rows = bytes.len();
+    StringArray::try_from_binary(bytes).unwrap_or_else(|_| StringArray::new_null(n_rows))
+}
+
+impl<'s> RowColumns<'s> {
+    /// Columns for rows with these further scalars, each with the digest of its key, of these shapes.
+    pub(crate) fn new(extras: &[(u64, ExtraColumn)], shapes: &'s Shapes) -> Self {
         let places = |at_decision: bool| {
             let chosen = extras.iter().enumerate().filter(|(_, (_, extra))| known_at_decision(&extra.key) == at_decision);
             let mut places: Places = chosen.map(|(position, (digest, _))| (*digest, position)).collect();
@@ -195,7 +179,10 @@ impl RowColumns {
             extras: extras.iter().map(|(_, extra)| Filling::of_kind(extra.kind)).collect(),
             known_places: places(true),
             outcome_places: places(false),
+            shapes,
+            plans: Default::default(),
             layers: LAYER_COLUMNS.iter().map(|column| Filling::of(&column.access)).collect(),
+            path_columns: ["path", "static_path"].map(|name| position_of(DECISION_COLUMNS, name)),
             n_rows: 0,
             n_layers: 0,
             paths: BTreeSet::new(),
@@ -210,8 +197,9 @@ impl RowColumns {
 
     /// Appends a row.
     pub(crate) fn push(&mut self, timestamp: Timestamp, row: &[u8]) {
-        let mut input = Input(row);
-        let (path_at, static_path_at) = (position_of(DECISION_COLUMNS, "path"), position_of(DECISION_COLUMNS, "static_path"));
+        let mut input = columns(row);
+        let [known, outcome] = shapes(row);
+        let [path_at, static_path_at] = self.path_columns;
         for (position, (filling, column)) in self.decisions.iter_mut().zip(DECISION_COLUMNS).enumerate() {
             if column.known != Known::Outcome {
                 if position == path_at || position == static_path_at {
@@ -220,12 +208,12 @@ impl RowColumns {
                 filling.take(timestamp, &mut input);
             }
         }
-        take_extras(&mut self.extras, &self.known_places, &mut input);
+        self.take_extras(known, true, &mut input);
         for _ in 0..input.length().min(input.0.len()) {
             self.n_layers += 1;
             for (filling, column) in self.layers.iter_mut().zip(LAYER_COLUMNS) {
                 match column.name {
-                    "trace_id" => filling.take(timestamp, &mut Input(row)),
+                    "trace_id" => filling.take(timestamp, &mut columns(row)),
                     "selected_path" => {
                         note_name(input, &mut self.layer_paths);
                         filling.take(timestamp, &mut input);
@@ -239,8 +227,25 @@ impl RowColumns {
                 filling.take(timestamp, &mut input);
             }
         }
-        take_extras(&mut self.extras, &self.outcome_places, &mut input);
+        self.take_extras(outcome, false, &mut input);
         self.n_rows += 1;
+    }
+
+    /// Appends the further scalars that come next, which have a shape.
+    fn take_extras(&mut self, digest: u64, at_decision: bool, input: &mut Input<'_>) {
+        let places = if at_decision { &self.known_places } else { &self.outcome_places };
+        let plan = self.plans[usize::from(at_decision)].entry(digest).or_insert_with(|| Plan::of(self.shapes.get(digest), places));
+        for (kind, place) in &plan.values {
+            match place.and_then(|place| self.extras.get_mut(place)) {
+                Some(column) => column.take_kind(*kind, input),
+                None => skip_kind(*kind, input),
+            }
+        }
+        for place in &plan.missing {
+            if let Some(column) = self.extras.get_mut(*place) {
+                column.append_null();
+            }
+        }
     }
 
     /// The decisions so far as arrays: canonical columns, then further scalars.
@@ -267,25 +272,22 @@ fn note_name(mut input: Input<'_>, names: &mut BTreeSet<String>) {
     }
 }
 
-/// Appends the further scalars that come next; row and places are both in the order of digests. What has no place is passed.
-fn take_extras(columns: &mut [Filling], places: &Places, input: &mut Input<'_>) {
-    let mut next = 0;
-    for _ in 0..input.n_extras() {
-        let key = input.key();
-        let kind = kind_of(input.byte());
-        while let Some((_, place)) = places.get(next).filter(|(digest, _)| *digest < key) {
-            columns[*place].append_null();
-            next += 1;
-        }
-        match places.get(next) {
-            Some((digest, place)) if *digest == key => {
-                columns[*place].take_kind(kind, input);
-                next += 1;
-            }
-            _ => skip_kind(kind, input),
-        }
+/// Where the values of a shape go.
+struct Plan {
+    /// Kind and column of every value; what has no column is passed.
+    values: Vec<(ExtraKind, Option<usize>)>,
+    /// Columns that rows of the shape have nothing for.
+    missing: Vec<usize>,
+}
+
+impl Plan {
+    fn of(shape: &Shape, places: &Places) -> Self {
+        let place_of = |key: u64| places.binary_search_by_key(&key, |(digest, _)| *digest).ok().map(|at| places[at].1);
+        let values: Vec<_> = shape.iter().map(|(key, kind)| (*kind, place_of(*key))).collect();
+        let is_missing = |place: &usize| values.iter().all(|(_, taken)| *taken != Some(*place));
+        let missing = places.iter().map(|(_, place)| *place).filter(is_missing).collect();
+        Self { values, missing }
     }
-    places[next..].iter().for_each(|(_, place)| columns[*place].append_null());
 }
 
 /// What comes back of a draft that becomes a row, columns, and a decision again.
@@ -301,10 +303,9 @@ pub(crate) fn round_trip(draft: &mut crate::draft::Draft<'_>) -> (routewright_do
     draft.extras.settle();
     let mut row = Vec::new();
     encode(draft, &mut row);
-    let mut kinds = KindsByKey::new();
-    note_extras(&row, &mut kinds);
+    let kinds = kinds_of(shapes(&row), &draft.extras.shapes);
     let extras = extra_columns(&kinds, &draft.extras.keys);
-    let mut columns = RowColumns::new(&extras);
+    let mut columns = RowColumns::new(&extras, &draft.extras.shapes);
     columns.push(draft.timestamp, &row);
     let batch = |fields: Vec<arrow::datatypes::Field>, arrays| RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).unwrap();
     let all_fields = fields(DECISION_COLUMNS).into_iter().chain(extra_fields(extras.iter().map(|(_, extra)| extra))).collect();
@@ -343,6 +344,7 @@ mod tests {
     use super::*;
     use crate::draft::{Draft, LayerDraft};
     use crate::json::Json;
+    use crate::json::tests::arena;
     use crate::rows::{encode, trace_id};
 
     fn full() -> Draft<'static> {
@@ -379,13 +381,13 @@ mod tests {
         draft.propensities.set("B".into(), 0.25);
         draft.propensities.set("A".into(), 0.5);
         draft.propensities.set("A".into(), 0.75);
-        draft.extras.take("context", "mode", &Json::Text("x".repeat(300).into()));
+        draft.extras.take("context", "mode", &Json::Text(&"x".repeat(300)));
         draft.extras.take("execution_outcome", "tokens", &Json::Integer(1));
         draft.extras.take("execution_outcome", "tokens", &Json::Number(1.5));
         draft.extras.take(
             "query_features",
             "",
-            &Json::parse(r#"{"keywords":["a",""],"points":[1,2],"deep":{"er":true},"none":null}"#).unwrap(),
+            &Json::parse(r#"{"keywords":["a",""],"points":[1,2],"deep":{"er":true},"none":null}"#, arena()).unwrap(),
         );
         draft
     }
@@ -498,9 +500,8 @@ mod tests {
         #[test]
         fn any_bytes_become_columns_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let capped: Vec<u8> = bytes.into_iter().map(|byte| byte & 0x0f).collect();
-            let mut kinds = KindsByKey::new();
-            note_extras(&capped, &mut kinds);
-            RowColumns::new(&[]).push(Timestamp(0), &capped);
+            let shapes = Shapes::default();
+            RowColumns::new(&[], &shapes).push(Timestamp(0), &capped);
             trace_id(&capped);
         }
     }

@@ -2,14 +2,14 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt::{self, Write as _};
 
 use routewright_domain::{Decision, LayerAttempt, Propensity, Scalar, Timestamp};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use crate::extras::{ExtraKind, Keys, kind_of};
+use crate::extras::{ExtraKind, Key, Keys, kind_of};
 use crate::json::Json;
 use crate::rows::{Input, put_bytes, put_texts};
+use crate::shapes::Shapes;
 
 /// What one record gives; the fields are those of [`Decision`](routewright_domain::Decision). One draft serves many records in turn.
 #[derive(Clone, Debug, Default)]
@@ -172,16 +172,22 @@ pub(crate) struct Extras {
     values: Vec<u8>,
     slots: Vec<ExtraSlot>,
     /// Keys whose values have no column.
-    ignored: Vec<u64>,
+    ignored: Vec<Key>,
     /// The dotted key that is being made.
     dotted: String,
     /// Every key of the records so far.
     pub(crate) keys: Keys,
+    /// Every shape of the records so far.
+    pub(crate) shapes: Shapes,
+    /// Digest of the shape of what is known at the decision, and of what is not.
+    shape: [u64; 2],
+    /// The shape that is being made.
+    pairs: Vec<(u64, ExtraKind)>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct ExtraSlot {
-    key: u64,
+    key: Key,
     start: u32,
     end: u32,
 }
@@ -195,7 +201,7 @@ impl Extras {
 
     /// Takes every scalar and list of texts under `prefix.name`; the last of equal keys wins, null counts as absent.
     /// Keys of other lists are counted as ignored.
-    pub(crate) fn take(&mut self, prefix: impl fmt::Display, name: &str, value: &Json<'_>) {
+    pub(crate) fn take(&mut self, prefix: &str, name: &str, value: &Json<'_>) {
         self.begin(prefix, name);
         self.take_dotted(value);
     }
@@ -213,15 +219,15 @@ impl Extras {
     }
 
     /// Counts a key whose value has no column.
-    pub(crate) fn ignore(&mut self, prefix: impl fmt::Display, name: &str) {
+    pub(crate) fn ignore(&mut self, prefix: &str, name: &str) {
         self.begin(prefix, name);
-        self.ignored.push(self.keys.digest(&self.dotted));
+        self.ignored.push(self.keys.key(&self.dotted));
     }
 
-    fn begin(&mut self, prefix: impl fmt::Display, name: &str) {
+    fn begin(&mut self, prefix: &str, name: &str) {
         self.dotted.clear();
-        // Writing to a string does not fail.
-        let _ = write!(self.dotted, "{prefix}.");
+        self.dotted.push_str(prefix);
+        self.dotted.push('.');
         self.dotted.push_str(name);
     }
 
@@ -233,13 +239,13 @@ impl Extras {
             Json::Number(value) => self.put(ExtraKind::Number, |out| out.extend_from_slice(&value.to_le_bytes())),
             Json::Text(text) => self.put(ExtraKind::Text, |out| put_bytes(text.as_bytes(), out)),
             Json::List(items) if items.iter().all(|item| matches!(item, Json::Text(_))) => {
-                let texts = items.iter().filter_map(|item| if let Json::Text(text) = item { Some(text.as_ref()) } else { None });
+                let texts = items.iter().filter_map(|item| if let Json::Text(text) = item { Some(*text) } else { None });
                 self.put(ExtraKind::List, |out| put_texts(items.len(), texts, out));
             }
-            Json::List(_) => self.ignored.push(self.keys.digest(&self.dotted)),
+            Json::List(_) => self.ignored.push(self.keys.key(&self.dotted)),
             Json::Object(pairs) => {
                 let length = self.dotted.len();
-                for (name, value) in pairs {
+                for (name, value) in *pairs {
                     self.dotted.push('.');
                     self.dotted.push_str(name);
                     self.take_dotted(value);
@@ -250,7 +256,7 @@ impl Extras {
     }
 
     fn put(&mut self, kind: ExtraKind, put: impl FnOnce(&mut Vec<u8>)) {
-        let key = self.keys.digest(&self.dotted);
+        let key = self.keys.key(&self.dotted);
         let start = self.values.len();
         self.values.push(kind as u8);
         put(&mut self.values);
@@ -260,10 +266,10 @@ impl Extras {
 
     /// Brings the scalars into the order of rows, and counts them and what was ignored.
     pub(crate) fn settle(&mut self) {
-        self.slots.sort_by_key(|slot| slot.key);
+        self.slots.sort_by_key(|slot| slot.key.digest);
         // Of equal keys the last one stays.
         self.slots.dedup_by(|next, kept| {
-            let is_same = next.key == kept.key;
+            let is_same = next.key.digest == kept.key.digest;
             if is_same {
                 *kept = *next;
             }
@@ -273,12 +279,23 @@ impl Extras {
             self.keys.count(slot.key, self.values[slot.start as usize]);
         }
         self.ignored.iter().for_each(|key| self.keys.count_ignored(*key));
+        for (shape, at_decision) in self.shape.iter_mut().zip([true, false]) {
+            self.pairs.clear();
+            let chosen = self.slots.iter().filter(|slot| slot.key.at_decision == at_decision);
+            self.pairs.extend(chosen.map(|slot| (slot.key.digest, kind_of(self.values[slot.start as usize]))));
+            *shape = self.shapes.digest(&self.pairs);
+        }
     }
 
-    /// The settled scalars that are known at the decision, or those that are not: digest of the key, kind and value as bytes.
-    pub(crate) fn known(&self, at_decision: bool) -> impl Iterator<Item = (u64, &[u8])> {
-        let chosen = self.slots.iter().filter(move |slot| self.keys.known_at_decision(slot.key) == at_decision);
-        chosen.map(|slot| (slot.key, &self.values[slot.start as usize..slot.end as usize]))
+    /// Digest of the shape of the settled scalars that are known at the decision, or of those that are not.
+    pub(crate) fn shape(&self, at_decision: bool) -> u64 {
+        self.shape[usize::from(!at_decision)]
+    }
+
+    /// The values of the settled scalars that are known at the decision, or of those that are not, as bytes.
+    pub(crate) fn known(&self, at_decision: bool) -> impl Iterator<Item = &[u8]> {
+        let chosen = self.slots.iter().filter(move |slot| slot.key.at_decision == at_decision);
+        chosen.map(|slot| &self.values[slot.start as usize + 1..slot.end as usize])
     }
 
     /// The settled scalars by key.
@@ -291,7 +308,7 @@ impl Extras {
                 ExtraKind::Text => Scalar::Text(input.text().to_owned()),
                 ExtraKind::List => Scalar::List(input.texts().map(str::to_owned).collect()),
             };
-            Some((self.keys.name(slot.key)?.to_owned(), scalar))
+            Some((self.keys.name(slot.key.digest)?.to_owned(), scalar))
         });
         scalars.collect()
     }

@@ -1,6 +1,5 @@
 //! The log's further scalars: one column per dotted key, with the type that fits all rows.
 
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasherDefault;
 
@@ -59,64 +58,74 @@ pub(crate) struct KeyEntry {
     pub(crate) ignored: u64,
 }
 
+/// A key among [`Keys`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Key {
+    /// Its digest.
+    pub(crate) digest: u64,
+    /// Whether it is known at the decision.
+    pub(crate) at_decision: bool,
+    /// Its place.
+    at: u32,
+}
+
 /// Every key of some rows by its digest, which stands for it in rows.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(from = "Vec<KeyEntry>", into = "Vec<KeyEntry>")]
 pub(crate) struct Keys {
-    entries: HashMap<u64, KeyEntry, BuildHasherDefault<Unhashed>>,
+    entries: Vec<KeyEntry>,
+    places: HashMap<u64, u32, BuildHasherDefault<Unhashed>>,
     /// Two keys with one digest.
     clash: Option<(Box<str>, Box<str>)>,
 }
 
 impl From<Vec<KeyEntry>> for Keys {
     fn from(entries: Vec<KeyEntry>) -> Self {
-        let entries = entries.into_iter().map(|entry| (xxh3_64(entry.name.as_bytes()), entry)).collect();
-        Self { entries, clash: None }
+        let places = entries.iter().zip(0..).map(|(entry, at)| (xxh3_64(entry.name.as_bytes()), at)).collect();
+        Self { entries, places, clash: None }
     }
 }
 
 impl From<Keys> for Vec<KeyEntry> {
     fn from(keys: Keys) -> Self {
-        let mut entries: Self = keys.entries.into_values().collect();
+        let mut entries = keys.entries;
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         entries
     }
 }
 
 impl Keys {
-    /// The digest of a key, which is remembered. [`Self::merge`] tells of two keys with one digest.
-    pub(crate) fn digest(&mut self, name: &str) -> u64 {
+    /// A key, which is remembered. [`Self::merge`] tells of two keys with one digest.
+    pub(crate) fn key(&mut self, name: &str) -> Key {
         let digest = xxh3_64(name.as_bytes());
-        match self.entries.entry(digest) {
-            Entry::Occupied(slot) if *slot.get().name == *name => {}
-            Entry::Occupied(slot) => self.clash = Some((slot.get().name.clone(), name.into())),
-            Entry::Vacant(slot) => {
-                let known_at_decision = known_at_decision(name);
-                slot.insert(KeyEntry { name: name.into(), known_at_decision, kinds: [0; 4], ignored: 0 });
-            }
+        let entries = &mut self.entries;
+        let at = *self.places.entry(digest).or_insert_with(|| {
+            entries.push(KeyEntry { name: name.into(), known_at_decision: known_at_decision(name), kinds: [0; 4], ignored: 0 });
+            // A log has a few thousand keys.
+            (entries.len() - 1) as u32
+        });
+        let entry = &entries[at as usize];
+        if *entry.name != *name {
+            self.clash = Some((entry.name.clone(), name.into()));
         }
-        digest
+        Key { digest, at_decision: entry.known_at_decision, at }
     }
 
-    pub(crate) fn count(&mut self, key: u64, kind: u8) {
-        if let Some(count) = self.entries.get_mut(&key).and_then(|entry| entry.kinds.get_mut(usize::from(kind))) {
+    pub(crate) fn count(&mut self, key: Key, kind: u8) {
+        if let Some(count) = self.entries.get_mut(key.at as usize).and_then(|entry| entry.kinds.get_mut(usize::from(kind))) {
             *count += 1;
         }
     }
 
-    pub(crate) fn count_ignored(&mut self, key: u64) {
-        if let Some(entry) = self.entries.get_mut(&key) {
+    pub(crate) fn count_ignored(&mut self, key: Key) {
+        if let Some(entry) = self.entries.get_mut(key.at as usize) {
             entry.ignored += 1;
         }
     }
 
-    pub(crate) fn known_at_decision(&self, key: u64) -> bool {
-        self.entries.get(&key).is_some_and(|entry| entry.known_at_decision)
-    }
-
-    /// The key of a digest.
-    pub(crate) fn name(&self, key: u64) -> Option<&str> {
-        self.entries.get(&key).map(|entry| entry.name.as_ref())
+    /// The name of a digest.
+    pub(crate) fn name(&self, digest: u64) -> Option<&str> {
+        self.places.get(&digest).and_then(|at| self.entries.get(*at as usize)).map(|entry| entry.name.as_ref())
     }
 
     /// Adds the counts of other rows.
@@ -125,16 +134,11 @@ impl Keys {
     /// Two keys with one digest, which a log cannot have by accident.
     pub(crate) fn merge(&mut self, other: Self) -> Result<(), IngestError> {
         self.clash = self.clash.take().or(other.clash);
-        for (digest, theirs) in other.entries {
-            match self.entries.entry(digest) {
-                Entry::Vacant(slot) => drop(slot.insert(theirs)),
-                Entry::Occupied(mut slot) if slot.get().name == theirs.name => {
-                    let ours = slot.get_mut();
-                    ours.kinds.iter_mut().zip(theirs.kinds).for_each(|(sum, count)| *sum += count);
-                    ours.ignored += theirs.ignored;
-                }
-                Entry::Occupied(slot) => self.clash = Some((slot.get().name.clone(), theirs.name)),
-            }
+        for theirs in other.entries {
+            let at = self.key(&theirs.name).at;
+            let ours = &mut self.entries[at as usize];
+            ours.kinds.iter_mut().zip(theirs.kinds).for_each(|(sum, count)| *sum += count);
+            ours.ignored += theirs.ignored;
         }
         match &self.clash {
             None => Ok(()),
@@ -144,7 +148,7 @@ impl Keys {
 
     /// All keys that rows have or would have, by name, with their digests.
     pub(crate) fn by_name(&self) -> BTreeMap<&str, (u64, &KeyEntry)> {
-        self.entries.iter().map(|(digest, entry)| (entry.name.as_ref(), (*digest, entry))).collect()
+        self.entries.iter().map(|entry| (entry.name.as_ref(), (xxh3_64(entry.name.as_bytes()), entry))).collect()
     }
 }
 
@@ -178,15 +182,16 @@ mod tests {
     #[test]
     fn a_digest_stands_for_one_key() {
         let (mut ours, mut theirs) = (Keys::default(), Keys::default());
-        let key = ours.digest("context.load");
+        let key = ours.key("context.load");
         ours.count(key, ExtraKind::Number as u8);
-        theirs.digest("context.load");
-        theirs.count(key, ExtraKind::Text as u8);
+        let same = theirs.key("context.load");
+        theirs.count(same, ExtraKind::Text as u8);
         ours.merge(theirs).unwrap();
         assert_eq!(ours.by_name()["context.load"].1.kinds, [0, 1, 1, 0]);
-        let entry = KeyEntry { name: "x".into(), known_at_decision: true, kinds: [0; 4], ignored: 0 };
-        let forged = Keys { entries: HashMap::from_iter([(key, entry)]), clash: None };
-        assert_eq!(ours.merge(forged).unwrap_err().to_string(), "rows do not add up: the keys `context.load` and `x` have one digest");
+        let mut forged = ours.clone();
+        forged.entries[0].name = "x".into();
+        forged.key("context.load");
+        assert_eq!(ours.merge(forged).unwrap_err().to_string(), "rows do not add up: the keys `x` and `context.load` have one digest");
     }
 
     #[test]

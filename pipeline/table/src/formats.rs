@@ -40,7 +40,7 @@ pub fn format_named(name: &str) -> Option<&'static Format> {
 pub(crate) fn sniff(records: &[Json<'_>]) -> Result<Option<&'static Format>, Vec<&'static str>> {
     let knows = |record: &Json<'_>| FORMATS.iter().find(|format| (format.sniff)(std::slice::from_ref(record)));
     let Some(shape) = records.iter().find_map(knows) else { return Ok(None) };
-    let alike: Vec<Json<'_>> = records.iter().filter(|record| (shape.sniff)(std::slice::from_ref(record))).cloned().collect();
+    let alike: Vec<Json<'_>> = records.iter().filter(|record| (shape.sniff)(std::slice::from_ref(record))).copied().collect();
     let claims: Vec<&'static Format> = FORMATS.iter().filter(|format| (format.sniff)(&alike)).collect();
     match claims[..] {
         [] => Ok(None),
@@ -53,6 +53,7 @@ pub(crate) fn sniff(records: &[Json<'_>]) -> Result<Option<&'static Format>, Vec
 pub(crate) mod samples {
     //! One record of every format.
 
+    use bumpalo::Bump;
     use routewright_domain::{Decision, LayerAttempt};
 
     use super::Format;
@@ -62,7 +63,8 @@ pub(crate) mod samples {
 
     /// What a format makes of a record, by way of its row.
     pub(crate) fn parsed(format: &Format, text: &str) -> Result<(Decision, Vec<LayerAttempt>), Rejection> {
-        let json = Json::parse(text)?;
+        let arena = Bump::new();
+        let json = Json::parse(text, &arena)?;
         let mut draft = Draft::default();
         (format.parse)(&json, &mut draft)?;
         Ok(draft.into_parts())
@@ -108,9 +110,10 @@ pub(crate) mod samples {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json::tests::arena;
 
     fn parse(text: &str) -> Json<'_> {
-        Json::parse(text).unwrap()
+        Json::parse(text, arena()).unwrap()
     }
 
     fn found_name(records: &[Json<'_>]) -> Result<Option<&'static str>, Vec<&'static str>> {

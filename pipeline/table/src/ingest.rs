@@ -16,6 +16,7 @@ use crate::reason::{Reason, Rejection};
 use crate::records::{Batch, Record, RecordLimits, RecordReader};
 use crate::redact::Redactor;
 use crate::report::{FileReport, IngestReport};
+use crate::shapes::Shapes;
 use crate::source::{OpenFile, find, open, open_at, read_pieces};
 use crate::spill::Spill;
 use crate::state::{FileState, Standing, State, StatePlaces, standings};
@@ -85,7 +86,7 @@ pub fn ingest(
     sources: &[PathBuf],
     settings: &IngestSettings,
     places: &IngestPlaces,
-    progress: &dyn Fn(u64, u64),
+    progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<IngestReport, IngestError> {
     ingest_more(sources, settings, places, None, progress)
 }
@@ -103,7 +104,7 @@ pub fn ingest_more(
     settings: &IngestSettings,
     places: &IngestPlaces,
     earlier: Option<&IngestPlaces>,
-    progress: &dyn Fn(u64, u64),
+    progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<IngestReport, IngestError> {
     let forced = match &settings.format {
         Some(name) => Some(format_named(name).ok_or_else(|| unknown_format(name))?),
@@ -125,12 +126,16 @@ pub fn ingest_more(
         None => vec![Standing::New; inputs.files.len()],
     };
     let total_bytes = inputs.files.iter().map(|file| fs::metadata(file).map_or(0, |metadata| metadata.len())).sum();
-    let mut ingest = Ingest::new(settings, places, inputs.files, forced, earlier);
-    for (position, standing) in standings.into_iter().enumerate() {
-        ingest.take_file(position, standing, &|done| progress(done.min(total_bytes), total_bytes))?;
-    }
     let skipped = inputs.skipped.iter().map(|file| file.display().to_string()).collect();
-    let report = ingest.finish(skipped, &words)?;
+    let mut ingest = Ingest::new(settings, places, inputs.files, forced, earlier);
+    let work = || {
+        for (position, standing) in standings.into_iter().enumerate() {
+            ingest.take_file(position, standing, &|done| progress(done.min(total_bytes), total_bytes))?;
+        }
+        ingest.finish(skipped, &words)
+    };
+    // On one of the threads that parse: handing every batch over to them would cost a wait each.
+    let report = rayon::join(work, || ()).0?;
     progress(total_bytes, total_bytes);
     Ok(report)
 }
@@ -158,6 +163,7 @@ struct Ingest<'s> {
     rejected: Rejected,
     ledger: Ledger,
     spill: Spill,
+    shapes: Shapes,
     kept: Kept,
     files: Vec<FileState>,
     n_read: usize,
@@ -182,6 +188,7 @@ impl<'s> Ingest<'s> {
             rejected: Rejected::new(),
             ledger: Ledger::default(),
             spill: Spill::new(settings.memory_bytes),
+            shapes: Shapes::default(),
             kept: Kept::default(),
             files: Vec::new(),
             n_read: 0,
@@ -190,7 +197,7 @@ impl<'s> Ingest<'s> {
     }
 
     /// Takes over what is known of a file, and reads the rest of it.
-    fn take_file(&mut self, position: usize, standing: Standing, progress: &dyn Fn(u64)) -> Result<(), IngestError> {
+    fn take_file(&mut self, position: usize, standing: Standing, progress: &(dyn Fn(u64) + Sync)) -> Result<(), IngestError> {
         let path = self.paths[position].clone();
         let known = |at: usize| self.earlier.as_ref().and_then(|(_, state)| state.files.get(at)).cloned().unwrap_or_default();
         let name = path.display().to_string();
@@ -239,11 +246,11 @@ impl<'s> Ingest<'s> {
     }
 
     /// Reads the last file from where it is to be read to its end. The next batch is read while one is parsed.
-    fn read_file(&mut self, path: &Path, file: OpenFile, progress: &dyn Fn(u64)) -> Result<(), IngestError> {
+    fn read_file(&mut self, path: &Path, file: OpenFile, progress: &(dyn Fn(u64) + Sync)) -> Result<(), IngestError> {
         self.n_read += 1;
         let (watch, stamp, is_compressed) = (file.watch(), file.stamp, file.is_compressed);
         let resume = self.file().resume;
-        let mut reader = RecordReader::resume(file.text, self.settings.limits, resume);
+        let mut reader = RecordReader::resume(file.text, self.settings.limits, resume).by_lines();
         self.kept.begin_file(self.files.len() - 1);
         let known = self.file().format.as_deref().and_then(format_named);
         let mut format = if file.is_wide { format_named("matrix") } else { self.forced.or(known) };
@@ -263,7 +270,7 @@ impl<'s> Ingest<'s> {
                     // An error of the disk ends the ingest here; any other is the decompressor's.
                     watch.finish(path)?;
                     let (line, offset) = reader.position();
-                    let record = Record { range: 0..0, line, offset, fault: None };
+                    let record = Record { range: 0..0, line, offset, fault: None, is_guess: false };
                     self.reject(&record, &Rejection::new(Reason::DecompressionError, error.to_string()), &[], format, Part::Head)?;
                     is_broken = true;
                     break;
@@ -284,6 +291,11 @@ impl<'s> Ingest<'s> {
                 self.file().fingerprint = blake3::hash(&batch.bytes[first.range.clone()]).to_hex().to_string();
             }
             let (pieces, following) = rayon::join(|| parse_batch(&batch, format, rules), || reader.next_batch());
+            let Some(pieces) = pieces else {
+                reader.give_back(batch, following);
+                next = reader.next_batch();
+                continue;
+            };
             next = following;
             let is_last = next.as_ref().is_ok_and(|batch| batch.records.is_empty());
             self.file().resume = reader_position(&reader);
@@ -308,6 +320,7 @@ impl<'s> Ingest<'s> {
         });
         let mut records = batch.records.iter();
         for piece in pieces {
+            self.shapes.merge(piece.shapes)?;
             let folder = &self.places.decisions;
             self.spill.begin_piece(piece.rows, folder).map_err(|error| TableError::write(folder, error))?;
             let mut part = Part::Head;
@@ -457,6 +470,7 @@ impl<'s> Ingest<'s> {
         let fingerprints: Vec<&str> = self.files.iter().map(|file| file.fingerprint.as_str()).collect();
         let writing = Writing {
             spill: &self.spill,
+            shapes: &self.shapes,
             kept: &self.kept,
             keys,
             left_out,
@@ -497,12 +511,13 @@ impl<'s> Ingest<'s> {
                 let start = batch.bytes.len();
                 batch.bytes.extend_from_slice(&raw);
                 let (line, offset) = (u64::from(rows[position].line), rows[position].offset);
-                batch.records.push(Record { range: start..batch.bytes.len(), line, offset, fault: None });
+                batch.records.push(Record { range: start..batch.bytes.len(), line, offset, fault: None, is_guess: false });
                 Ok(())
             })?;
             let mut expected = rows.iter();
             // These records were taken once, so they need not be judged again.
-            for piece in parse_batch(&batch, format, Rules::of(self.settings).with_schema(false)) {
+            for piece in parse_batch(&batch, format, Rules::of(self.settings).with_schema(false)).into_iter().flatten() {
+                self.shapes.merge(piece.shapes)?;
                 let folder = &self.places.decisions;
                 self.spill.begin_piece(piece.rows, folder).map_err(|error| TableError::write(folder, error))?;
                 for (outcome, row) in piece.outcomes.into_iter().zip(&mut expected) {

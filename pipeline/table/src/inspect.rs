@@ -46,7 +46,7 @@ pub fn inspect(
         if std::mem::take(&mut is_first) {
             rules = rules.for_file(&batch, format);
         }
-        for piece in parse_batch(&batch, format, rules) {
+        for piece in parse_batch(&batch, format, rules).into_iter().flatten() {
             for outcome in piece.outcomes {
                 counts.read += 1;
                 match outcome {

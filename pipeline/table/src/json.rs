@@ -1,14 +1,14 @@
 //! A JSON value that borrows from its text, keeps the order of keys and repeated keys.
 
-use std::borrow::Cow;
-use std::fmt;
+mod parser;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use bumpalo::Bump;
 
+use self::parser::Parser;
 use crate::reason::{Reason, Rejection};
 
 /// A JSON value. Objects keep every pair: where a key stands twice, readers let the last one win.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Json<'a> {
     /// `null`.
     Null,
@@ -19,32 +19,48 @@ pub(crate) enum Json<'a> {
     /// Any other number, always finite.
     Number(f64),
     /// Text, without a copy where it has no escapes.
-    Text(Cow<'a, str>),
+    Text(&'a str),
     /// A list.
-    List(Vec<Json<'a>>),
+    List(&'a [Json<'a>]),
     /// An object as its pairs.
-    Object(Vec<(Cow<'a, str>, Json<'a>)>),
+    Object(&'a [(&'a str, Json<'a>)]),
 }
+
+/// Takes texts out of a record while it is parsed: gives what takes their place, or nothing where they stay.
+pub(crate) trait Clean {
+    /// A key.
+    fn key(&mut self, key: &str) -> Option<String>;
+    /// A text, with the key that it stands under.
+    fn text(&mut self, key: &str, text: &str) -> Option<String>;
+}
+
+/// Deepest nesting; serde_json's.
+const MAX_DEPTH: usize = 127;
 
 /// Longest text that a message quotes, in characters.
 const QUOTED: usize = 60;
 
 impl<'a> Json<'a> {
-    /// Parses one record, with sonic-rs; what that refuses is left to serde_json, whose messages say more.
-    pub(crate) fn parse(text: &'a str) -> Result<Self, Rejection> {
-        sonic_rs::from_str(text).or_else(|_| serde_json::from_str(text).map_err(|error| classify(text, &error)))
+    /// Parses one record; lists, objects and texts with escapes stand in the arena. What is refused is left to serde_json to explain.
+    pub(crate) fn parse(text: &'a str, arena: &'a Bump) -> Result<Self, Rejection> {
+        Self::parse_with(text, arena, MAX_DEPTH, None)
+    }
+
+    /// As [`Self::parse`], down to a depth, and takes out what `clean` finds.
+    pub(crate) fn parse_with(text: &'a str, arena: &'a Bump, max_depth: usize, clean: Option<&mut dyn Clean>) -> Result<Self, Rejection> {
+        Parser::new(text, arena, max_depth.min(MAX_DEPTH), clean).parse().ok_or_else(|| why_refused(text))
     }
 
     /// The last value under a key of an object.
-    pub(crate) fn get(&self, key: &str) -> Option<&Self> {
+    pub(crate) fn get(&self, key: &str) -> Option<&'a Self> {
         match self {
-            Json::Object(pairs) => pairs.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value),
+            Json::Object(pairs) => pairs.iter().rev().find(|(name, _)| *name == key).map(|(_, value)| value),
             _ => None,
         }
     }
 
     /// The last value under a key, where it is text.
-    pub(crate) fn get_text(&self, key: &str) -> Option<&str> {
+    pub(crate) fn get_text(&self, key: &str) -> Option<&'a str> {
         match self.get(key) {
             Some(Json::Text(text)) => Some(text),
             _ => None,
@@ -64,8 +80,12 @@ impl<'a> Json<'a> {
     }
 }
 
-/// Tells what is wrong with a text that serde_json refuses.
-fn classify(text: &str, error: &serde_json::Error) -> Rejection {
+/// Tells what is wrong with a text that was refused.
+fn why_refused(text: &str) -> Rejection {
+    let error = match serde_json::from_str::<serde_json::Value>(text) {
+        Err(error) => error,
+        Ok(_) => return Rejection::new(Reason::NestingTooDeep, "the record is nested deeper than `max_depth`"),
+    };
     if text.as_bytes().contains(&0) {
         return Rejection::new(Reason::NulBytes, "the text holds zero bytes");
     }
@@ -105,110 +125,28 @@ pub(crate) fn quote(text: &str) -> String {
     quoted
 }
 
-/// A key that borrows where it can.
-struct Key<'a>(Cow<'a, str>);
-
-impl<'de> Deserialize<'de> for Key<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(KeyVisitor)
-    }
-}
-
-struct KeyVisitor;
-
-impl<'de> Visitor<'de> for KeyVisitor {
-    type Value = Key<'de>;
-
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("a key")
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Key<'de>, E> {
-        Ok(Key(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Key<'de>, E> {
-        Ok(Key(Cow::Owned(text.to_owned())))
-    }
-}
-
-impl<'de> Deserialize<'de> for Json<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(JsonVisitor)
-    }
-}
-
-struct JsonVisitor;
-
-impl<'de> Visitor<'de> for JsonVisitor {
-    type Value = Json<'de>;
-
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("a JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Json<'de>, E> {
-        Ok(Json::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Json<'de>, E> {
-        Ok(Json::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Json<'de>, E> {
-        Ok(Json::Integer(value))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Json<'de>, E> {
-        Ok(i64::try_from(value).map_or(Json::Number(value as f64), Json::Integer))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Json<'de>, E> {
-        Ok(Json::Number(value))
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Json<'de>, E> {
-        Ok(Json::Text(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Json<'de>, E> {
-        Ok(Json::Text(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json<'de>, A::Error> {
-        let mut list = Vec::new();
-        while let Some(item) = items.next_element()? {
-            list.push(item);
-        }
-        Ok(Json::List(list))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<Json<'de>, A::Error> {
-        let mut object = Vec::with_capacity(8);
-        while let Some((Key(key), value)) = pairs.next_entry()? {
-            object.push((key, value));
-        }
-        Ok(Json::Object(object))
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
+    /// An arena for the rest of the test.
+    pub(crate) fn arena() -> &'static Bump {
+        Box::leak(Box::default())
+    }
+
+    fn parse(text: &str) -> Json<'_> {
+        Json::parse(text, arena()).unwrap()
+    }
+
     fn reason(text: &str) -> Reason {
-        Json::parse(text).unwrap_err().reason
+        Json::parse(text, arena()).unwrap_err().reason
     }
 
     #[test]
     fn the_last_of_two_equal_keys_wins() {
-        assert_eq!(Json::parse(r#"{"a":1,"a":2}"#).unwrap().get("a"), Some(&Json::Integer(2)));
-    }
-
-    #[test]
-    fn texts_borrow_where_they_have_no_escapes() {
-        assert!(matches!(Json::parse(r#""plain""#), Ok(Json::Text(Cow::Borrowed("plain")))));
-        assert!(matches!(Json::parse(r#""a\nb""#), Ok(Json::Text(Cow::Owned(_)))));
+        assert_eq!(parse(r#"{"a":1,"a":2}"#).get("a"), Some(&Json::Integer(2)));
     }
 
     #[test]
@@ -224,6 +162,171 @@ mod tests {
 
     #[test]
     fn numbers_past_64_bits_become_doubles() {
-        assert_eq!(Json::parse("18446744073709551615").unwrap(), Json::Number(18446744073709551615.0));
+        assert_eq!(parse("18446744073709551615"), Json::Number(18446744073709551615.0));
+        assert_eq!(parse("-9223372036854775808"), Json::Integer(i64::MIN));
+        assert_eq!(parse("-9223372036854775809"), Json::Number(-9223372036854775808.0));
+        assert!(matches!(parse("-0"), Json::Number(zero) if zero.is_sign_negative()));
+    }
+
+    /// Whether serde_json reads the same.
+    fn same(ours: Json<'_>, theirs: &serde_json::Value) -> bool {
+        use serde_json::Value;
+        match (ours, theirs) {
+            (Json::Null, Value::Null) => true,
+            (Json::Bool(ours), Value::Bool(theirs)) => ours == *theirs,
+            (Json::Integer(ours), Value::Number(theirs)) => theirs.as_i64() == Some(ours),
+            (Json::Number(ours), Value::Number(theirs)) => {
+                theirs.as_i64().is_none() && theirs.as_f64().is_some_and(|theirs| theirs.to_bits() == ours.to_bits())
+            }
+            (Json::Text(ours), Value::String(theirs)) => ours == theirs,
+            (Json::List(ours), Value::Array(theirs)) => {
+                ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(ours, theirs)| same(*ours, theirs))
+            }
+            (Json::Object(ours), Value::Object(theirs)) => {
+                let names: std::collections::BTreeSet<&str> = ours.iter().map(|(name, _)| *name).collect();
+                names.len() == theirs.len()
+                    && theirs.iter().all(|(name, theirs)| Json::Object(ours).get(name).is_some_and(|ours| same(*ours, theirs)))
+            }
+            _ => false,
+        }
+    }
+
+    /// serde_json, with correctly rounded doubles, is the oracle.
+    fn judged_as_serde_json_does(text: &str) -> bool {
+        match (Json::parse(text, arena()), serde_json::from_str::<serde_json::Value>(text)) {
+            (Ok(ours), Ok(theirs)) => same(ours, &theirs),
+            (ours, theirs) => ours.is_err() && theirs.is_err(),
+        }
+    }
+
+    #[test]
+    fn edges_of_the_grammar_are_judged_as_serde_json_does() {
+        let deep = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        let cases = [
+            "",
+            " ",
+            "{}",
+            "[]",
+            "{,}",
+            "[,]",
+            "[1,]",
+            "[1 2]",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{\"a\":1,}",
+            "{a:1}",
+            "{1:1}",
+            "tru",
+            "truer",
+            "nul",
+            "null ",
+            " false",
+            "01",
+            "-",
+            "-01",
+            "1.",
+            ".5",
+            "1e",
+            "1e+",
+            "1e5",
+            "1E-5",
+            "1.0e-400",
+            "1e308",
+            "1.8e308",
+            "-1e999",
+            "0.1",
+            "123456789012345678",
+            "1234567890123456789",
+            "9007199254740993",
+            "9007199254740993.0",
+            "0.30000000000000004",
+            "1.7976931348623157e308",
+            "5e-324",
+            "2.2250738585072014e-308",
+            "0e999999999999",
+            "1e-999999999999",
+            "\"\\u00e9\\ud83d\\ude00\"",
+            "\"\\ud800\"",
+            "\"\\x\"",
+            "\"\\",
+            "\"a\tb\"",
+            "\"a\u{1f}b\"",
+            "\"\u{7f}\u{80}é\"",
+            "\"abcdefg\u{1}\"",
+            "\"ÿÿÿÿ\u{20}\"",
+            "[1]x",
+            "{\"a\":1}{",
+            "+1",
+            "Infinity",
+            "--1",
+            "1-",
+            "[1e5,-0.0,-0]",
+            "\u{feff}1",
+            "\"\\/\\b\\f\\n\\r\\t\\\"\"",
+            "[\n1\r,\t2 ]",
+        ];
+        for text in cases {
+            assert!(judged_as_serde_json_does(text), "{text:?}");
+        }
+        for depth in [1, 100, 126, 127, 128, 129, 1000] {
+            assert!(judged_as_serde_json_does(&deep(depth)), "{depth}");
+        }
+    }
+
+    /// Texts that are nearly JSON.
+    fn pieces_of_json() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            prop::sample::select(vec![
+                "{", "}", "[", "]", ",", ":", "\"", "\\", " ", "\n", "true", "false", "null", "-", "1", "0", ".", "e", "\"a\":", "\\u00",
+                "é", "\u{1}"
+            ])
+            .prop_map(str::to_owned),
+            any::<f64>().prop_map(|number| number.to_string()),
+            any::<i64>().prop_map(|number| number.to_string()),
+            "[ -~é\\\\\"]{0,12}".prop_map(|text| serde_json::Value::String(text).to_string()),
+        ];
+        prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+    }
+
+    /// Any value.
+    fn values() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(serde_json::Value::from),
+            any::<i64>().prop_map(serde_json::Value::from),
+            any::<u64>().prop_map(serde_json::Value::from),
+            any::<f64>().prop_map(serde_json::Value::from),
+            (-100_000_i32..100_000, 0..12_u32)
+                .prop_map(|(digits, places)| serde_json::Value::from(f64::from(digits) / 10_f64.powi(places as i32))),
+            any::<String>().prop_map(serde_json::Value::from),
+        ];
+        leaf.prop_recursive(4, 32, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(serde_json::Value::from),
+                prop::collection::vec((any::<String>(), inner), 0..6).prop_map(|pairs| pairs.into_iter().collect()),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #[test]
+        fn what_is_nearly_json_is_judged_as_serde_json_does(text in pieces_of_json()) {
+            prop_assert!(judged_as_serde_json_does(&text), "{}", text);
+        }
+
+        #[test]
+        fn doubles_are_read_to_the_last_bit(number in any::<f64>(), places in 0..20_usize) {
+            let (short, fixed) = (format!("{number:e}"), format!("{:.places$}", number % 1e12));
+            prop_assert!(judged_as_serde_json_does(&short) && judged_as_serde_json_does(&fixed), "{} {}", short, fixed);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn values_are_read_as_serde_json_reads_them(value in values()) {
+            prop_assert!(judged_as_serde_json_does(&value.to_string()));
+            prop_assert!(judged_as_serde_json_does(&serde_json::to_string_pretty(&value).unwrap()));
+        }
     }
 }

@@ -9,10 +9,10 @@ use std::path::Path;
 
 use routewright_domain::Timestamp;
 use tempfile::NamedTempFile;
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::draft::Draft;
-use crate::rows::{RowShape, trace_id};
+use crate::rows::{RowShape, parts, trace_id};
 
 /// What became of a row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,11 +64,11 @@ const NO_SEQUENCE: u64 = u64::MAX;
 impl Entry {
     /// The digests of an encoded row; its place is not known yet.
     pub(crate) fn of(row: &[u8], shape: RowShape, draft: &Draft<'_>) -> Self {
-        let (decision, outcome) = row.split_at(shape.outcome_at.min(row.len()));
+        let (decision, outcome, outcome_shape) = parts(row, shape);
         Self {
             id: xxh3_64(trace_id(row)),
             decision: xxh3_64(decision),
-            outcome: xxh3_64(outcome),
+            outcome: xxh3_64_with_seed(outcome, outcome_shape),
             timestamp: draft.timestamp.0,
             outcome_fields: shape.outcome_fields,
             completed: draft.success.is_some(),

@@ -52,6 +52,7 @@ mod report;
 mod rows;
 mod scan;
 mod schema;
+mod shapes;
 mod source;
 mod spill;
 mod state;

@@ -16,6 +16,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::{KeyValue, RowGroupMetaData};
 use parquet::file::properties::WriterProperties;
 use parquet::file::statistics::Statistics;
+use parquet::schema::types::ColumnPath;
 use routewright_domain::{Decision, Scalar, Timestamp};
 
 use crate::columns::{Access, Column, DECISION_COLUMNS, Known};
@@ -69,6 +70,8 @@ impl TableWriter {
             .set_compression(Compression::ZSTD(level))
             .set_max_row_group_row_count(Some(ROW_GROUP))
             .set_created_by("routewright".to_owned())
+            // Every id is another, so a dictionary of them would be made and thrown away.
+            .set_column_dictionary_enabled(ColumnPath::from("trace_id"), false)
             .build();
         let writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties)).map_err(|error| TableError::parquet(path, error))?;
         Ok(Self { path: path.to_owned(), schema, writer })

@@ -1,8 +1,9 @@
 //! Batches of records to rows, piece by piece on all threads: cleaned, checked, parsed, encoded.
 
-use std::borrow::Cow;
+use std::ops::Range;
 use std::path::Path;
 
+use bumpalo::Bump;
 use rayon::prelude::*;
 
 use crate::draft::{Draft, Extras};
@@ -10,12 +11,13 @@ use crate::error::IngestError;
 use crate::extras::Keys;
 use crate::formats::{Format, sniff};
 use crate::ingest::IngestSettings;
-use crate::json::Json;
+use crate::json::{Clean, Json};
 use crate::ledger::Entry;
 use crate::reason::{Reason, Rejection};
-use crate::records::{Batch, Record};
-use crate::redact::{RedactCounts, Redactor};
+use crate::records::{Batch, Record, RecordLimits};
+use crate::redact::{Cleaner, RedactCounts, Redactor};
 use crate::rows::encode;
+use crate::shapes::Shapes;
 
 /// Records that are looked at to find a file's format.
 pub(crate) const SNIFFED: usize = 64;
@@ -27,19 +29,21 @@ pub(crate) const PIECE: usize = 256;
 #[derive(Clone, Copy)]
 pub(crate) struct Rules<'s> {
     redact: Option<&'s Redactor>,
+    limits: RecordLimits,
     pub(crate) check_schema: bool,
 }
 
 impl<'s> Rules<'s> {
     /// What the settings want.
     pub(crate) fn of(settings: &'s IngestSettings) -> Self {
-        Self { redact: settings.redact.as_ref(), check_schema: settings.check_schema }
+        Self { redact: settings.redact.as_ref(), limits: settings.limits.usable(), check_schema: settings.check_schema }
     }
 
     /// The rules of a file that begins with a batch: the schema is that of one kind of cascade, so it holds where most of the first records keep it.
     pub(crate) fn for_file(self, batch: &Batch, format: Option<&Format>) -> Self {
         let Some(check) = format.and_then(|format| format.check).filter(|_| self.check_schema) else { return self };
-        let records = first_records(batch);
+        let arena = Bump::new();
+        let records = first_records(batch, &arena);
         let n_kept = records.iter().filter(|record| check(record).is_ok()).count();
         self.with_schema(2 * n_kept > records.len())
     }
@@ -53,7 +57,7 @@ impl<'s> Rules<'s> {
 /// A record that can become a decision, encoded.
 pub(crate) struct ParsedRow {
     /// Its bytes in [`Piece::rows`].
-    pub(crate) range: std::ops::Range<usize>,
+    pub(crate) range: Range<usize>,
     /// Its digests; its place in the file is the record's.
     pub(crate) entry: Entry,
 }
@@ -64,6 +68,7 @@ pub(crate) struct Piece {
     pub(crate) rows: Vec<u8>,
     pub(crate) outcomes: Vec<Result<ParsedRow, Rejection>>,
     pub(crate) keys: Keys,
+    pub(crate) shapes: Shapes,
     pub(crate) redacted: RedactCounts,
 }
 /// The format that the first records of a batch show, and how many were looked at.
@@ -71,7 +76,8 @@ pub(crate) struct Piece {
 /// # Errors
 /// [`IngestError::AmbiguousFormat`] when several formats claim them. `path`: the file they are of.
 pub(crate) fn sniff_batch(batch: &Batch, path: &Path) -> Result<(Option<&'static Format>, usize), IngestError> {
-    let records = first_records(batch);
+    let arena = Bump::new();
+    let records = first_records(batch, &arena);
     match sniff(&records) {
         Ok(format) => Ok((format, records.len())),
         Err(formats) => Err(IngestError::AmbiguousFormat { path: path.to_owned(), formats: formats.join(", ") }),
@@ -79,67 +85,121 @@ pub(crate) fn sniff_batch(batch: &Batch, path: &Path) -> Result<(Option<&'static
 }
 
 /// The first objects of a batch.
-fn first_records(batch: &Batch) -> Vec<Json<'_>> {
+fn first_records<'a>(batch: &'a Batch, arena: &'a Bump) -> Vec<Json<'a>> {
     let texts = batch
         .records
         .iter()
         .filter(|record| record.fault.is_none())
         .filter_map(|record| std::str::from_utf8(&batch.bytes[record.range.clone()]).ok());
-    texts.filter_map(|text| Json::parse(text).ok()).filter(|json| matches!(json, Json::Object(_))).take(SNIFFED).collect()
+    texts.filter_map(|text| Json::parse(text, arena).ok()).filter(|json| matches!(json, Json::Object(_))).take(SNIFFED).collect()
 }
 
-/// Parses a batch with all threads; the pieces are in the order of the records, the last record is one of its own.
-pub(crate) fn parse_batch(batch: &Batch, format: Option<&'static Format>, rules: Rules<'_>) -> Vec<Piece> {
-    let (last, records) = batch.records.split_last().map_or((&[][..], &[][..]), |(last, records)| (std::slice::from_ref(last), records));
-    let parse = |records: &[Record]| parse_piece(records, &batch.bytes, format, rules);
-    records.par_chunks(PIECE).chain(last.par_chunks(1)).map(parse).collect()
+/// Parses a batch with all threads; the pieces are in the order of the records, the last record is one of its own. Nothing where a line
+/// was guessed to be a record and is none.
+pub(crate) fn parse_batch(batch: &Batch, format: Option<&'static Format>, rules: Rules<'_>) -> Option<Vec<Piece>> {
+    let last = batch.records.len().saturating_sub(1);
+    let starts: Vec<usize> = (0..last).step_by(PIECE).chain([last]).collect();
+    let ends = starts[1..].iter().copied().chain([batch.records.len()]);
+    let pieces: Vec<_> = starts.iter().copied().zip(ends).collect();
+    pieces.into_par_iter().map(|(start, end)| parse_piece(batch, start..end, format, rules)).collect()
 }
 
-fn parse_piece(records: &[Record], bytes: &[u8], format: Option<&'static Format>, rules: Rules<'_>) -> Piece {
-    let mut extras = Extras::default();
+fn parse_piece(batch: &Batch, positions: Range<usize>, format: Option<&'static Format>, rules: Rules<'_>) -> Option<Piece> {
+    let records = &batch.records[positions.clone()];
     let mut redacted = RedactCounts::new();
-    let mut rows = Vec::with_capacity(records.iter().map(|record| record.range.len()).sum::<usize>() / 2);
-    let parse = |record: &Record| {
-        // What is rejected is counted when the quarantine cleans it.
-        let mut of_record = RedactCounts::new();
-        let row = parse_record(record, &bytes[record.range.clone()], format, rules, &mut of_record, &mut extras, &mut rows)?;
-        of_record.into_iter().for_each(|(name, count)| *redacted.entry(name).or_default() += count);
-        Ok(row)
+    let rows = Vec::with_capacity(records.iter().map(|record| record.range.len()).sum::<usize>() / 2);
+    let cleaner = rules.redact.map(Redactor::cleaner);
+    let mut task = Task {
+        format,
+        check_schema: rules.check_schema,
+        max_depth: rules.limits.max_depth,
+        cleaner,
+        arena: Bump::new(),
+        extras: Extras::default(),
+        rows,
     };
-    let outcomes = records.iter().map(parse).collect();
-    rows.shrink_to_fit();
-    Piece { rows, outcomes, keys: extras.keys, redacted }
+    let parse = |position: usize| {
+        let record = &batch.records[position];
+        let bytes = &batch.bytes[record.range.clone()];
+        let row = match task.parse(record, bytes) {
+            Err(Refused { rejection, is_json: false }) if record.is_guess => {
+                let fault = batch.counted(position, rules.limits)?.fault;
+                Err(fault.map_or(rejection, |reason| self::fault(reason, bytes)))
+            }
+            row => row.map_err(|refused| refused.rejection),
+        };
+        task.arena.reset();
+        let of_record = task.cleaner.as_mut().map(Cleaner::end_record).unwrap_or_default();
+        // What is rejected is counted when the quarantine cleans it.
+        if row.is_ok() {
+            of_record.into_iter().for_each(|(name, count)| *redacted.entry(name).or_default() += count);
+        }
+        Some(row)
+    };
+    let outcomes = positions.map(parse).collect::<Option<_>>()?;
+    task.rows.shrink_to_fit();
+    Some(Piece { rows: task.rows, outcomes, keys: task.extras.keys, shapes: task.extras.shapes, redacted })
 }
 
-/// Appends the row of a record; `redacted`: counts what was taken out, `extras`: memory and keys for its further scalars.
-fn parse_record(
-    record: &Record,
-    bytes: &[u8],
-    format: Option<&Format>,
-    rules: Rules<'_>,
-    redacted: &mut RedactCounts,
-    extras: &mut Extras,
-    rows: &mut Vec<u8>,
-) -> Result<ParsedRow, Rejection> {
-    if let Some(reason) = record.fault {
-        return Err(fault(reason, bytes));
+/// Why a record became no row, and whether it was JSON at least.
+struct Refused {
+    rejection: Rejection,
+    is_json: bool,
+}
+
+/// What one task keeps from record to record.
+struct Task<'s> {
+    format: Option<&'static Format>,
+    check_schema: bool,
+    max_depth: usize,
+    cleaner: Option<Cleaner<'s>>,
+    /// Memory of one record's values.
+    arena: Bump,
+    /// Memory and keys of further scalars.
+    extras: Extras,
+    rows: Vec<u8>,
+}
+
+impl Task<'_> {
+    /// Appends the row of a record.
+    fn parse(&mut self, record: &Record, bytes: &[u8]) -> Result<ParsedRow, Refused> {
+        let no_json = |rejection| Refused { rejection, is_json: false };
+        if let Some(reason) = record.fault {
+            return Err(no_json(fault(reason, bytes)));
+        }
+        let text = text_of(bytes).map_err(no_json)?;
+        let clean = self.cleaner.as_mut().map(|cleaner| cleaner as &mut dyn Clean);
+        let json = Json::parse_with(text, &self.arena, self.max_depth, clean).map_err(no_json)?;
+        let row = Self::append(&json, self.format, self.check_schema, &mut self.extras, &mut self.rows);
+        row.map_err(|rejection| Refused { rejection, is_json: true })
     }
-    let text = std::str::from_utf8(bytes).map_err(|error| fault_of_bytes(bytes, &error))?;
-    let text = rules.redact.map_or(Cow::Borrowed(text), |redact| redact.record(text, redacted));
-    let json = Json::parse(&text)?;
-    let Some(format) = format else {
-        return Err(match json {
-            Json::Object(_) => Rejection::new(Reason::UnknownFormat, "no known format has records like the first ones of this file"),
-            other => Rejection::new(Reason::NotAnObject, format!("a record must be an object, found {}", other.kind())),
-        });
-    };
-    if let (true, Some(check)) = (rules.check_schema, format.check) {
-        check(&json)?;
+
+    fn append(
+        json: &Json<'_>,
+        format: Option<&Format>,
+        check_schema: bool,
+        extras: &mut Extras,
+        rows: &mut Vec<u8>,
+    ) -> Result<ParsedRow, Rejection> {
+        let Some(format) = format else {
+            return Err(match json {
+                Json::Object(_) => Rejection::new(Reason::UnknownFormat, "no known format has records like the first ones of this file"),
+                other => Rejection::new(Reason::NotAnObject, format!("a record must be an object, found {}", other.kind())),
+            });
+        };
+        if let (true, Some(check)) = (check_schema, format.check) {
+            check(json)?;
+        }
+        let mut draft = Draft::with(std::mem::take(extras));
+        let row = (format.parse)(json, &mut draft).map(|()| append(&mut draft, rows));
+        *extras = draft.extras;
+        row
     }
-    let mut draft = Draft::with(std::mem::take(extras));
-    let row = (format.parse)(&json, &mut draft).map(|()| append(&mut draft, rows));
-    *extras = draft.extras;
-    row
+}
+
+/// Bytes as text.
+fn text_of(bytes: &[u8]) -> Result<&str, Rejection> {
+    simdutf8::basic::from_utf8(bytes).or_else(|_| std::str::from_utf8(bytes).map_err(|error| fault_of_bytes(bytes, &error)))
 }
 
 fn append(draft: &mut Draft<'_>, rows: &mut Vec<u8>) -> ParsedRow {
@@ -154,7 +214,7 @@ fn fault(reason: Reason, bytes: &[u8]) -> Rejection {
     match (reason, std::str::from_utf8(bytes)) {
         (Reason::NotJson, _) if bytes.contains(&0) => Rejection::new(Reason::NulBytes, "the text holds zero bytes"),
         (Reason::NotJson, Err(error)) => fault_of_bytes(bytes, &error),
-        (Reason::NotJson, Ok(text)) => match Json::parse(text) {
+        (Reason::NotJson, Ok(text)) => match Json::parse(text, &Bump::new()) {
             Err(rejection) => rejection,
             Ok(_) => Rejection::new(reason, "the record does not end where its line does"),
         },

@@ -3,6 +3,9 @@
 //! A record ends where its outermost bracket closes, so line breaks inside it do not matter. What cannot be such a record is cut out as
 //! a fault and reading goes on at the next line that begins with `{`, so one torn line costs one record and not the rest of the file:
 //! a line break inside a string, or a value that follows a value without a comma, shows that the line before was torn.
+//!
+//! Most logs have one record on every line, so counting brackets is mostly waste: a reader may guess that a line from `{` to `}` is a
+//! record. A text that parses as one object is what counting brackets would have cut out; one that does not is cut again by counting.
 
 use std::io::{self, Read};
 use std::ops::Range;
@@ -26,6 +29,13 @@ impl Default for RecordLimits {
     }
 }
 
+impl RecordLimits {
+    /// The nearest limits that can be kept.
+    pub(crate) fn usable(self) -> Self {
+        Self { max_depth: self.max_depth.min(120), max_record_bytes: self.max_record_bytes.max(2) }
+    }
+}
+
 /// One record of a [`Batch`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
@@ -37,6 +47,8 @@ pub struct Record {
     pub offset: u64,
     /// Why it cannot be a record, where its bytes already say so.
     pub fault: Option<Reason>,
+    /// Whether only the ends of its line were looked at: what of it does not parse must be asked of [`Batch::counted`].
+    pub(crate) is_guess: bool,
 }
 
 /// Records with the bytes they stand in.
@@ -46,6 +58,30 @@ pub struct Batch {
     pub bytes: Vec<u8>,
     /// The records, in the order of the file.
     pub records: Vec<Record>,
+    /// Where the reader was before.
+    start: Position,
+}
+
+/// Where a reader is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Position {
+    line: u64,
+    offset: u64,
+    /// Inside a record over the size limit: everything up to the next line break is dropped.
+    skipping: bool,
+}
+
+impl Batch {
+    /// A guessed record as counting its brackets cuts it: with its fault, if it has one. Nothing where the guess was wrong.
+    pub(crate) fn counted(&self, position: usize, limits: RecordLimits) -> Option<Record> {
+        let guess = self.records.get(position)?;
+        let next = self.records.get(position + 1).map_or(self.bytes.len(), |record| record.range.start);
+        let start = Position { line: guess.line, ..self.start };
+        let mut cutter = Cutter { at: guess.range.start, ..Cutter::new(&self.bytes, limits, start, None) };
+        cutter.cut_one();
+        let is_same = |record: &Record| record.range == guess.range && cutter.at <= next && !cutter.position.skipping;
+        cutter.records.first().filter(|record| is_same(record)).cloned()
+    }
 }
 
 /// Reads records from a stream, with memory for one batch and one record.
@@ -55,20 +91,24 @@ pub struct RecordReader<R> {
     batch_bytes: usize,
     /// Bytes that belong to no batch yet.
     rest: Vec<u8>,
-    /// Line and offset of the first of them.
-    line: u64,
-    offset: u64,
-    /// Inside a record over the size limit: everything up to the next line break is dropped.
-    skipping: bool,
+    /// Of the first of them.
+    position: Position,
+    /// Offset from which on lines may be guessed to be records; none: never.
+    guess_from: Option<u64>,
+    /// Batches that were guessed wrong.
+    n_wrong: u32,
     ended: bool,
     failure: Option<io::Error>,
 }
+
+/// Batches that may be guessed wrong before nothing is guessed any more.
+const MAX_WRONG: u32 = 3;
 
 /// Bytes of a record over the size limit that are kept to show it.
 const SHOWN: usize = 64 << 10;
 
 /// Bytes of a batch; large enough to keep all threads busy, small beside the memory that ingest may use.
-const BATCH_BYTES: usize = 4 << 20;
+const BATCH_BYTES: usize = 12 << 20;
 
 impl<R: Read> RecordReader<R> {
     /// Reads from the start of a file.
@@ -78,20 +118,45 @@ impl<R: Read> RecordReader<R> {
 
     /// Reads from a record on that begins at an offset, on a line.
     pub(crate) fn resume(source: R, limits: RecordLimits, (offset, line): (u64, u64)) -> Self {
-        Self { offset, line, ..Self::new(source, limits) }
+        Self { position: Position { line, offset, skipping: false }, ..Self::new(source, limits) }
+    }
+
+    /// Guesses lines to be records. Who reads them gives batches back that were guessed wrong.
+    pub(crate) fn by_lines(self) -> Self {
+        Self { guess_from: Some(0), ..self }
+    }
+
+    /// Takes the last two batches back, of which the first was guessed wrong: it comes again, cut with care.
+    pub(crate) fn give_back(&mut self, wrong: Batch, next: io::Result<Batch>) {
+        let mut bytes = wrong.bytes;
+        self.n_wrong += 1;
+        self.guess_from = self.guess_from.filter(|_| self.n_wrong <= MAX_WRONG).map(|_| wrong.start.offset + bytes.len() as u64);
+        match next {
+            Ok(next) => {
+                // What was dropped between the two is no part of a record.
+                let n_lines = next.start.line.saturating_sub(wrong.start.line + n_line_breaks(&bytes)) as usize;
+                let n_dropped = next.start.offset.saturating_sub(wrong.start.offset + bytes.len() as u64) as usize;
+                bytes.extend((0..n_dropped).map(|at| if at + n_lines < n_dropped { b' ' } else { b'\n' }));
+                bytes.extend_from_slice(&next.bytes);
+            }
+            Err(error) => self.failure = Some(error),
+        }
+        bytes.append(&mut self.rest);
+        self.rest = bytes;
+        self.position = wrong.start;
     }
 
     /// Reads in batches of about a number of bytes.
     pub(crate) fn with_batches(source: R, limits: RecordLimits, batch_bytes: usize) -> Self {
-        let limits = RecordLimits { max_depth: limits.max_depth.min(120), max_record_bytes: limits.max_record_bytes.max(2) };
+        let limits = limits.usable();
         Self {
             source,
             limits,
             batch_bytes: batch_bytes.max(1),
             rest: Vec::new(),
-            line: 1,
-            offset: 0,
-            skipping: false,
+            position: Position { line: 1, ..Position::default() },
+            guess_from: None,
+            n_wrong: 0,
             ended: false,
             failure: None,
         }
@@ -104,25 +169,23 @@ impl<R: Read> RecordReader<R> {
     pub fn next_batch(&mut self) -> io::Result<Batch> {
         let mut bytes = std::mem::take(&mut self.rest);
         let mut wanted = self.batch_bytes.max(bytes.len());
+        let mut start = self.position;
         loop {
             self.fill(&mut bytes, wanted);
-            let mut cutter = Cutter {
-                bytes: &bytes,
-                limits: self.limits,
-                ended: self.ended,
-                at: 0,
-                line: self.line,
-                offset: self.offset,
-                skipping: self.skipping,
-                records: Vec::new(),
-            };
+            let mut cutter = Cutter { ended: self.ended, ..Cutter::new(&bytes, self.limits, start, self.guess_from) };
             cutter.cut();
             let (at, records) = (cutter.at, cutter.records);
-            (self.line, self.skipping) = (cutter.line, cutter.skipping);
+            self.position = Position { offset: start.offset + at as u64, ..cutter.position };
             if records.is_empty() && !self.ended {
                 // No record ends in these bytes: drop what is done with, and read on.
-                self.offset += at as u64;
-                bytes.drain(..at);
+                // Blanks are kept for who gives a batch back, as long as they are few.
+                let is_kept = self.guess_from.is_some() && !self.position.skipping && at <= self.limits.max_record_bytes;
+                if is_kept {
+                    self.position = start;
+                } else {
+                    start = self.position;
+                    bytes.drain(..at);
+                }
                 wanted = bytes.len() + self.batch_bytes;
                 continue;
             }
@@ -131,15 +194,21 @@ impl<R: Read> RecordReader<R> {
             {
                 return Err(error);
             }
-            self.offset += at as u64;
             self.rest = bytes.split_off(at);
-            return Ok(Batch { bytes, records });
+            let batch = Batch { bytes, records, start };
+            // The first records show what a file is, so they are no guesses.
+            let is_first = start.offset == 0 && self.n_wrong == 0;
+            if is_first && (0..batch.records.len().min(CHECKED)).any(|guess| batch.counted(guess, self.limits).is_none()) {
+                self.give_back(batch, Ok(Batch::default()));
+                return self.next_batch();
+            }
+            return Ok(batch);
         }
     }
 
     /// Line and offset of the first byte that belongs to no batch yet.
     pub fn position(&self) -> (u64, u64) {
-        (self.line, self.offset)
+        (self.position.line, self.position.offset)
     }
 
     /// Reads until there are so many bytes, or the stream ends.
@@ -173,35 +242,64 @@ struct Cutter<'a> {
     limits: RecordLimits,
     ended: bool,
     at: usize,
-    line: u64,
-    offset: u64,
-    skipping: bool,
+    /// Of the bytes' start; the line is that of `at`.
+    position: Position,
+    guess_from: Option<u64>,
     records: Vec<Record>,
 }
 
+/// Records at the start of a file that are not only guessed.
+const CHECKED: usize = 256;
+
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-impl Cutter<'_> {
+impl<'a> Cutter<'a> {
+    fn new(bytes: &'a [u8], limits: RecordLimits, position: Position, guess_from: Option<u64>) -> Self {
+        Self { bytes, limits, ended: false, at: 0, position, guess_from, records: Vec::new() }
+    }
+
     /// Cuts until the bytes end, or end inside a record.
     fn cut(&mut self) {
-        loop {
-            if self.skipping && !self.skip_line() {
-                return;
-            }
-            self.skip_blanks();
-            let Some(&first) = self.bytes.get(self.at) else { return };
-            let cut = if matches!(first, b'{' | b'[') { self.value_end() } else { self.word_end() };
-            let more = match cut {
-                Cut::Complete(end) => self.emit(end, None),
-                Cut::Broken(reason) => self.cut_out(reason),
-                Cut::Open if self.bytes.len() - self.at > self.limits.max_record_bytes => self.cut_out(Reason::RecordTooLarge),
-                Cut::Open if self.ended => self.cut_out(Reason::TruncatedLine),
-                Cut::Open => false,
-            };
-            if !more {
-                return;
-            }
+        while self.cut_one() {}
+    }
+
+    /// Cuts one record; whether to go on.
+    fn cut_one(&mut self) -> bool {
+        if self.position.skipping && !self.skip_line() {
+            return false;
         }
+        self.skip_blanks();
+        let Some(&first) = self.bytes.get(self.at) else { return false };
+        if first == b'{' && self.guess_from.is_some_and(|from| self.position.offset + self.at as u64 >= from) && self.guess_line() {
+            return true;
+        }
+        let cut = if matches!(first, b'{' | b'[') { self.value_end() } else { self.word_end() };
+        match cut {
+            Cut::Complete(end) => self.emit(end, None),
+            Cut::Broken(reason) => self.cut_out(reason),
+            Cut::Open if self.bytes.len() - self.at > self.limits.max_record_bytes => self.cut_out(Reason::RecordTooLarge),
+            Cut::Open if self.ended => self.cut_out(Reason::TruncatedLine),
+            Cut::Open => false,
+        }
+    }
+
+    /// Takes the rest of the line where it ends as an object does; whether it did.
+    fn guess_line(&mut self) -> bool {
+        let Some(length) = memchr(b'\n', &self.bytes[self.at..]) else { return false };
+        let line = self.bytes[self.at..self.at + length].trim_ascii_end();
+        if length > self.limits.max_record_bytes || line.last() != Some(&b'}') {
+            return false;
+        }
+        let record = Record {
+            range: self.at..self.at + line.len(),
+            line: self.position.line,
+            offset: self.position.offset + self.at as u64,
+            fault: None,
+            is_guess: true,
+        };
+        self.records.push(record);
+        self.at += length;
+        true
     }
 
     /// Drops bytes up to a line break; whether there was one.
@@ -209,7 +307,7 @@ impl Cutter<'_> {
         match memchr(b'\n', &self.bytes[self.at..]) {
             Some(length) => {
                 self.at += length;
-                self.skipping = false;
+                self.position.skipping = false;
                 true
             }
             None => {
@@ -224,7 +322,7 @@ impl Cutter<'_> {
         while let Some(&byte) = self.bytes.get(self.at) {
             match byte {
                 b'\n' => {
-                    self.line += 1;
+                    self.position.line += 1;
                     self.at += 1;
                 }
                 b' ' | b'\t' | b'\r' => self.at += 1,
@@ -296,8 +394,9 @@ impl Cutter<'_> {
         while text_end > start && matches!(self.bytes[text_end - 1], b'\r' | b' ' | b'\t' | b'\n') {
             text_end -= 1;
         }
-        self.records.push(Record { range: start..text_end, line: self.line, offset: self.offset + start as u64, fault });
-        self.line += n_line_breaks(&self.bytes[start..end]);
+        let (line, offset) = (self.position.line, self.position.offset + start as u64);
+        self.records.push(Record { range: start..text_end, line, offset, fault, is_guess: false });
+        self.position.line += n_line_breaks(&self.bytes[start..end]);
         self.at = end;
         true
     }
@@ -311,7 +410,7 @@ impl Cutter<'_> {
         if first_break.unwrap_or(rest.len()) > limit {
             let end = self.at + SHOWN.min(limit);
             self.emit(end, Some(Reason::RecordTooLarge));
-            self.skipping = true;
+            self.position.skipping = true;
             return true;
         }
         // A record that grew over the limit over many lines was torn in its first.
@@ -482,13 +581,15 @@ mod tests {
         let mut reader = RecordReader::new(Failing(0), RecordLimits::default());
         assert_eq!(reader.next_batch().unwrap().records.len(), 1);
         assert_eq!(reader.next_batch().unwrap_err().to_string(), "torn");
-        assert_eq!(reader.next_batch().unwrap(), Batch::default());
+        assert!(reader.next_batch().unwrap().records.is_empty());
     }
 
     /// Pieces that records and faults are made of, so that random texts come near the interesting cases.
     fn pieces() -> impl Strategy<Value = Vec<u8>> {
         let piece = prop_oneof![
             Just(b"{\"a\":1}".to_vec()),
+            Just(b"{\"a\":1}\n".to_vec()),
+            Just(b"{\"a\":[{}]}\n".to_vec()),
             Just(b"{\"a\": \"t".to_vec()),
             Just(b"\n".to_vec()),
             Just(b"\r\n".to_vec()),
@@ -542,6 +643,46 @@ mod tests {
         #[test]
         fn batches_do_not_change_the_records(bytes in pieces(), batch_bytes in 1_usize..200) {
             prop_assert_eq!(read(&bytes, RecordLimits::default(), batch_bytes), read(&bytes, RecordLimits::default(), 1 << 20));
+        }
+
+        /// What ingest does: guesses that parse are taken, others are counted, and where the guess was wrong the batch comes again.
+        #[test]
+        fn guessing_lines_cuts_as_counting_brackets_does(bytes in pieces(), batch_bytes in 1_usize..300) {
+            for limits in [RecordLimits::default(), SMALL] {
+                let mut reader = RecordReader::with_batches(bytes.as_slice(), limits, batch_bytes).by_lines();
+                let (mut cuts, mut n_given_back) = (Vec::new(), 0);
+                let mut next = reader.next_batch();
+                loop {
+                    let batch = next.unwrap();
+                    if batch.records.is_empty() {
+                        break;
+                    }
+                    let following = reader.next_batch();
+                    let parses = |record: &Record| {
+                        let text = std::str::from_utf8(&batch.bytes[record.range.clone()]);
+                        text.is_ok_and(|text| crate::json::Json::parse_with(text, crate::json::tests::arena(), limits.max_depth, None).is_ok())
+                    };
+                    let settled = |at: usize| match &batch.records[at] {
+                        guess if guess.is_guess && !parses(guess) => batch.counted(at, limits.usable()),
+                        record => Some(record.clone()),
+                    };
+                    match (0..batch.records.len()).map(settled).collect::<Option<Vec<_>>>() {
+                        Some(records) => {
+                            cuts.extend(records.into_iter().map(|record| {
+                                (String::from_utf8_lossy(&batch.bytes[record.range]).into_owned(), record.line, record.offset, record.fault)
+                            }));
+                            next = following;
+                        }
+                        None => {
+                            reader.give_back(batch, following);
+                            n_given_back += 1;
+                            prop_assert!(n_given_back <= 4);
+                            next = reader.next_batch();
+                        }
+                    }
+                }
+                prop_assert_eq!(&cuts, &read(&bytes, limits, 1 << 20));
+            }
         }
 
         #[test]

@@ -1,9 +1,10 @@
 //! Rows as bytes: the compact form in which decisions wait between reading and writing.
 //!
-//! A row is what was known at the decision, then the outcome. Either part holds its columns in the order of
-//! [`DECISION_COLUMNS`](crate::columns::DECISION_COLUMNS), each as a mark (0: null) and the value, and then its further scalars in the order
-//! of their keys' digests. The layers stand between the parts. The timestamp orders rows and leads their duplicates, so it stands beside
-//! the row and not in it.
+//! A row begins with the digests of two [shapes](crate::shapes): of the outcome's further scalars, and of those known at the decision. What
+//! was known at the decision follows, then the outcome. Either part holds its columns in the order of
+//! [`DECISION_COLUMNS`](crate::columns::DECISION_COLUMNS), each as a mark (0: null) and the value, and then the values of its further
+//! scalars in the order of the shape. The layers stand between the parts. The timestamp orders rows and leads their duplicates, so it
+//! stands beside the row and not in it.
 
 use routewright_domain::Propensity;
 
@@ -24,6 +25,8 @@ const OUTCOME_EXTRAS: u16 = 1 << 15;
 /// Appends a draft whose further scalars are settled.
 pub(crate) fn encode(draft: &Draft<'_>, out: &mut Vec<u8>) -> RowShape {
     let start = out.len();
+    out.extend_from_slice(&draft.extras.shape(false).to_le_bytes());
+    out.extend_from_slice(&draft.extras.shape(true).to_le_bytes());
     put_text(Some(&draft.trace_id), out);
     put_text(Some(&draft.query), out);
     put_text(Some(&draft.query_id), out);
@@ -44,7 +47,7 @@ pub(crate) fn encode(draft: &Draft<'_>, out: &mut Vec<u8>) -> RowShape {
     put_number(draft.confidence, out);
     put_text(draft.query_type.as_deref(), out);
     put_text(draft.complexity.as_deref(), out);
-    put_extras(draft, true, out);
+    draft.extras.known(true).for_each(|value| out.extend_from_slice(value));
     put_length(draft.layers.len(), out);
     draft.layers.iter().for_each(|layer| put_layer(layer, out));
     let outcome_at = out.len() - start;
@@ -62,7 +65,8 @@ pub(crate) fn encode(draft: &Draft<'_>, out: &mut Vec<u8>) -> RowShape {
         put_text(draft.optimal_path.as_deref(), out),
     ];
     let columns = present.iter().enumerate().fold(0, |fields, (bit, present)| fields | u16::from(*present) << bit);
-    let extras = if put_extras(draft, false, out) > 0 { OUTCOME_EXTRAS } else { 0 };
+    draft.extras.known(false).for_each(|value| out.extend_from_slice(value));
+    let extras = if draft.extras.shape(false) == 0 { 0 } else { OUTCOME_EXTRAS };
     RowShape { outcome_at, outcome_fields: columns | extras }
 }
 
@@ -79,23 +83,30 @@ fn put_layer(layer: &LayerDraft<'_>, out: &mut Vec<u8>) {
     put_flag(layer.cache_hit, out);
 }
 
-/// Appends the further scalars that are known at the decision, or those that are not; how many.
-fn put_extras(draft: &Draft<'_>, at_decision: bool, out: &mut Vec<u8>) -> u32 {
-    let count_at = out.len();
-    out.extend_from_slice(&[0; 4]);
-    let mut n_extras = 0_u32;
-    for (key, value) in draft.extras.known(at_decision) {
-        n_extras += 1;
-        out.extend_from_slice(&key.to_le_bytes());
-        out.extend_from_slice(value);
-    }
-    out[count_at..count_at + 4].copy_from_slice(&n_extras.to_le_bytes());
-    n_extras
+/// Bytes of a shape's digest.
+const SHAPE: usize = 8;
+
+/// Digests of a row's shapes: of the further scalars known at the decision, and of the outcome's.
+pub(crate) fn shapes(row: &[u8]) -> [u64; 2] {
+    let mut input = Input(row);
+    let outcome = input.digest();
+    [input.digest(), outcome]
 }
 
-/// The id that begins every row.
-pub(crate) fn trace_id(bytes: &[u8]) -> &[u8] {
-    let mut input = Input(bytes);
+/// The columns of a row, behind the digests of its shapes.
+pub(crate) fn columns(row: &[u8]) -> Input<'_> {
+    Input(row.get(2 * SHAPE..).unwrap_or_default())
+}
+
+/// A row as what was known at the decision, and the outcome with the digest of its shape.
+pub(crate) fn parts(row: &[u8], shape: RowShape) -> (&[u8], &[u8], u64) {
+    let (decision, outcome) = row.split_at(shape.outcome_at.min(row.len()));
+    (decision.get(SHAPE..).unwrap_or_default(), outcome, Input(row).digest())
+}
+
+/// The id that begins the columns of every row.
+pub(crate) fn trace_id(row: &[u8]) -> &[u8] {
+    let mut input = columns(row);
     input.byte();
     input.bytes()
 }
@@ -173,13 +184,7 @@ impl<'a> Input<'a> {
         f64::from_le_bytes(self.array())
     }
 
-    /// A count of further scalars.
-    pub(crate) fn n_extras(&mut self) -> usize {
-        (u32::from_le_bytes(self.array()) as usize).min(self.0.len())
-    }
-
-    /// A key's digest.
-    pub(crate) fn key(&mut self) -> u64 {
+    fn digest(&mut self) -> u64 {
         u64::from_le_bytes(self.array())
     }
 
@@ -195,7 +200,8 @@ impl<'a> Input<'a> {
         length
     }
 
-    fn bytes(&mut self) -> &'a [u8] {
+    /// A length and as many bytes.
+    pub(crate) fn bytes(&mut self) -> &'a [u8] {
         let length = self.length();
         self.take(length)
     }

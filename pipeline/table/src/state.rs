@@ -15,7 +15,7 @@ use crate::extras::Keys;
 use crate::redact::RedactCounts;
 
 /// Version of the state; any other is not understood.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Name of the folder among the days.
 const FOLDER: &str = ".ingest";

@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use bumpalo::Bump;
 use rayon::prelude::*;
 use routewright_domain::{Decision, LayerAttempt};
 
@@ -137,7 +138,8 @@ fn is_compressed(file: &mut File) -> std::io::Result<bool> {
 fn sniff_batch(batch: &Batch) -> Option<&'static Format> {
     let good = batch.records.iter().filter(|record| record.fault.is_none());
     let texts = good.filter_map(|record| std::str::from_utf8(&batch.bytes[record.range.clone()]).ok());
-    let records: Vec<Json<'_>> = texts.filter_map(|text| Json::parse(text).ok()).take(SNIFFED).collect();
+    let arena = Bump::new();
+    let records: Vec<Json<'_>> = texts.filter_map(|text| Json::parse(text, &arena).ok()).take(SNIFFED).collect();
     // What two formats claim is of none; an ingest of it says so.
     sniff(&records).unwrap_or_default()
 }
@@ -147,7 +149,8 @@ fn parse(record: &Record, bytes: &[u8], format: Option<&Format>) -> Option<(Deci
         return None;
     }
     let text = std::str::from_utf8(&bytes[record.range.clone()]).ok()?;
-    let json = Json::parse(text).ok()?;
+    let arena = Bump::new();
+    let json = Json::parse(text, &arena).ok()?;
     let mut draft = Draft::default();
     (format?.parse)(&json, &mut draft).ok()?;
     Some(draft.into_parts())

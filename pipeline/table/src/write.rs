@@ -2,19 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
+use std::hash::BuildHasherDefault;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use routewright_domain::Timestamp;
 
 use crate::columns::{DECISION_COLUMNS, LAYER_COLUMNS};
-use crate::columns_of_rows::{KindsByKey, RowColumns, extra_columns, note_extras};
+use crate::columns_of_rows::{RowColumns, extra_columns, kinds_of};
 use crate::decisions::day_name;
 use crate::error::TableError;
 use crate::extras::Keys;
 use crate::ingest::IngestPlaces;
 use crate::parquet_file::{PATHS_KEY, TableReader, TableWriter, extra_fields, fields, provenance};
+use crate::rows::shapes;
+use crate::shapes::Shapes;
 use crate::spill::Spill;
+use crate::unhashed::Unhashed;
 
 /// Which of the rows that were read are kept, and of which file each is.
 #[derive(Default)]
@@ -73,6 +77,8 @@ const CHUNK: usize = 8 << 10;
 pub(crate) struct Writing<'w> {
     /// The rows.
     pub(crate) spill: &'w Spill,
+    /// Shapes of its rows.
+    pub(crate) shapes: &'w Shapes,
     /// Which of them are kept.
     pub(crate) kept: &'w Kept,
     /// Every key of further scalars.
@@ -118,11 +124,11 @@ impl Writing<'_> {
 
     /// Writes the decisions of a day, and its layers where there are any.
     fn write_day(&self, day: i64) -> Result<Written, TableError> {
-        let mut kinds = KindsByKey::new();
+        let mut seen: HashSet<u64, BuildHasherDefault<Unhashed>> = HashSet::default();
         let mut written = Written::default();
         let (mut n_rows, mut sources) = (0, BTreeSet::new());
         self.each_row(day, |_, sequence, row| {
-            note_extras(row, &mut kinds);
+            seen.extend(shapes(row));
             n_rows += 1;
             sources.insert(self.kept.file_of(sequence));
             Ok(())
@@ -130,13 +136,14 @@ impl Writing<'_> {
         if n_rows == 0 {
             return Ok(written);
         }
+        let mut kinds = kinds_of(seen, self.shapes);
         kinds.retain(|digest, _| !self.left_out.contains(digest));
         let extras = extra_columns(&kinds, self.keys);
         let name = day_name(day);
         let all_fields = fields(DECISION_COLUMNS).into_iter().chain(extra_fields(extras.iter().map(|(_, extra)| extra))).collect();
         let mut decisions = TableWriter::create(&self.file(&self.places.decisions, &name)?, all_fields)?;
         let mut layers = None;
-        let mut columns = RowColumns::new(&extras);
+        let mut columns = RowColumns::new(&extras, self.shapes);
         self.each_row(day, |timestamp, _, row| {
             columns.push(timestamp, row);
             let (n_decisions, n_layers) = columns.lengths();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::sync::Mutex;
 
 use super::{Run, contents, good, mixed_log, quarantined};
 use crate::formats::samples;
@@ -118,7 +119,7 @@ fn progress_ends_at_the_whole() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log.jsonl");
     fs::write(&log, good("a")).unwrap();
-    let last = std::cell::Cell::new((0, 0));
-    ingest(&[log], &IngestSettings::default(), &Run::places(folder.path()), &|done, total| last.set((done, total))).unwrap();
-    assert_eq!(last.get(), (good("a").len() as u64, good("a").len() as u64));
+    let last = Mutex::new((0, 0));
+    ingest(&[log], &IngestSettings::default(), &Run::places(folder.path()), &|done, total| *last.lock().unwrap() = (done, total)).unwrap();
+    assert_eq!(*last.lock().unwrap(), (good("a").len() as u64, good("a").len() as u64));
 }

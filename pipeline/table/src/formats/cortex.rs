@@ -45,7 +45,7 @@ fn parse<'a>(value: &Json<'a>, draft: &mut Draft<'a>) -> Result<(), Rejection> {
     let (mut event_id, mut time, mut query, mut decided, mut latency, mut layers) = (None, None, None, None, None, None);
     let mut outcome = Outcome::default();
     for (key, value) in record(value)? {
-        match key.as_ref() {
+        match *key {
             "event_id" => event_id = name("event_id", value)?,
             "timestamp" => time = timestamp("timestamp", value)?,
             "task_description" => query = text("task_description", value)?,
@@ -93,7 +93,7 @@ fn success(outcome: &Outcome<'_>) -> Option<bool> {
 
 fn take_metadata<'a>(value: &Json<'a>, draft: &mut Draft<'a>) -> Result<(), Rejection> {
     for (key, value) in object("task_metadata", value)? {
-        match key.as_ref() {
+        match *key {
             "user_id" => draft.user_id = text("task_metadata.user_id", value)?,
             other => draft.extras.take("task_metadata", other, value),
         }
@@ -104,7 +104,7 @@ fn take_metadata<'a>(value: &Json<'a>, draft: &mut Draft<'a>) -> Result<(), Reje
 fn take_decision<'a>(value: &Json<'a>, draft: &mut Draft<'a>) -> Result<(), Rejection> {
     let (mut path, mut confidence) = (None, None);
     for (key, value) in object("final_decision", value)? {
-        match key.as_ref() {
+        match *key {
             "selected_master" => path = name("final_decision.selected_master", value)?,
             "confidence" => confidence = number("final_decision.confidence", value, SHARE)?,
             other => draft.extras.take("final_decision", other, value),
@@ -118,7 +118,7 @@ fn take_decision<'a>(value: &Json<'a>, draft: &mut Draft<'a>) -> Result<(), Reje
 fn take_outcome<'a>(value: &Json<'a>, draft: &mut Draft<'a>) -> Result<Outcome<'a>, Rejection> {
     let mut outcome = Outcome::default();
     for (key, value) in object("outcome", value)? {
-        match key.as_ref() {
+        match *key {
             "task_completed" => outcome.completed = flag("outcome.task_completed", value)?,
             "task_status" => outcome.status = take_status(value)?,
             "was_correct_master" => {
@@ -161,7 +161,7 @@ fn take_layer<'a>(position: usize, value: &Json<'a>, extras: &mut Extras) -> Res
     let (mut layer_id, mut layer_name, mut attempted, mut confidence) = (None, None, None, None);
     for (key, value) in object(format_args!("routing_layers[{position}]"), value)? {
         let dotted = format_args!("routing_layers[{position}].{key}");
-        match key.as_ref() {
+        match *key {
             "layer_id" => layer_id = count(dotted, value)?,
             "layer_name" => layer_name = name(dotted, value)?,
             "attempted" => attempted = flag(dotted, value)?,
@@ -189,9 +189,9 @@ fn take_layer<'a>(position: usize, value: &Json<'a>, extras: &mut Extras) -> Res
 /// What served the layer, and whether a cache answered; the rest belongs to the layer and has no column.
 fn take_layer_metadata<'a>(value: &Json<'a>, layer: &mut LayerDraft<'a>, extras: &mut Extras) {
     let Json::Object(pairs) = value else { return extras.ignore("routing_layers", "metadata") };
-    for (key, value) in pairs {
-        match (key.as_ref(), value) {
-            (key, Json::Text(text)) if BACKEND.contains(&key) => layer.backend = Some(text.clone()),
+    for (key, value) in *pairs {
+        match (*key, value) {
+            (key, Json::Text(text)) if BACKEND.contains(&key) => layer.backend = Some(Cow::Borrowed(text)),
             (key, Json::Bool(hit)) if CACHE_HIT.contains(&key) => layer.cache_hit = Some(*hit),
             (other, _) => extras.ignore("routing_layers.metadata", other),
         }
@@ -204,6 +204,7 @@ mod tests {
 
     use super::*;
     use crate::formats::samples;
+    use crate::json::tests::arena;
 
     fn parse_text(text: &str) -> Result<(Decision, Vec<LayerAttempt>), Rejection> {
         samples::parsed(&FORMAT, text)
@@ -231,7 +232,7 @@ mod tests {
         assert_eq!((layers[0].backend.as_deref(), layers[0].cache_hit), (Some("QDRANT"), Some(true)));
         assert_eq!((layers[1].backend.as_deref(), layers[1].cache_hit), (None, None));
         let mut draft = Draft::default();
-        parse(&Json::parse(&served).unwrap(), &mut draft).unwrap();
+        parse(&Json::parse(&served, arena()).unwrap(), &mut draft).unwrap();
         draft.extras.settle();
         let ignored: Vec<&str> =
             draft.extras.keys.by_name().into_iter().filter(|(_, (_, key))| key.ignored > 0).map(|(name, _)| name).collect();

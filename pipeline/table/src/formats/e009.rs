@@ -45,7 +45,7 @@ pub(super) fn parse_as_logged<'a>(value: &Json<'a>, draft: &mut Draft<'a>) -> Re
     let (mut trace_id, mut time, mut query, mut query_id, mut routed) = (None, None, None, None, None);
     let mut logged_type = LoggedType::default();
     for (key, value) in record(value)? {
-        match key.as_ref() {
+        match *key {
             "trace_id" => trace_id = name("trace_id", value)?,
             "timestamp" => time = timestamp("timestamp", value)?,
             "query" => query = text("query", value)?,
@@ -84,14 +84,14 @@ struct LoggedType<'a> {
 
 fn take_features<'a>(value: &Json<'a>, draft: &mut Draft<'a>, logged: &mut LoggedType<'a>) -> Result<(), Rejection> {
     for (name, value) in object("query_features", value)? {
-        let slot = match name.as_ref() {
+        let slot = match *name {
             "query_type" => Some(&mut logged.query_type),
             "category" => Some(&mut logged.category),
             _ => None,
         };
         match (slot, value) {
             (_, Json::Null) | (None, _) => {}
-            (Some(slot), Json::Text(text)) => *slot = Some(text.clone()),
+            (Some(slot), Json::Text(text)) => *slot = Some(Cow::Borrowed(text)),
             (Some(slot), _) => *slot = None,
         }
         draft.extras.take("query_features", name, value);
@@ -102,7 +102,7 @@ fn take_features<'a>(value: &Json<'a>, draft: &mut Draft<'a>, logged: &mut Logge
 fn take_routing<'a>(value: &Json<'a>, draft: &mut Draft<'a>) -> Result<(), Rejection> {
     let (mut path, mut propensity) = (None, None);
     for (key, value) in object("routing_decision", value)? {
-        match key.as_ref() {
+        match *key {
             "execution_path" => path = name("routing_decision.execution_path", value)?,
             "tool_name" => draft.tool_name = text("routing_decision.tool_name", value)?,
             "confidence" => draft.confidence = number("routing_decision.confidence", value, SHARE)?,
@@ -128,7 +128,7 @@ fn take_stage<'a>(stage: &str, value: &Json<'a>, draft: &mut Draft<'a>) -> Resul
     let is_first = stage.ends_with("stage_1_result");
     for (key, value) in object(stage, value)? {
         let dotted = format_args!("{stage}.{key}");
-        match key.as_ref() {
+        match *key {
             "query_type" if is_first => draft.query_type = text(dotted, value)?,
             "complexity" if is_first => draft.complexity = text(dotted, value)?,
             "confidence" | "confidence_score" => {
@@ -144,7 +144,7 @@ fn take_stage<'a>(stage: &str, value: &Json<'a>, draft: &mut Draft<'a>) -> Resul
 
 fn take_outcome<'a>(value: &Json<'a>, draft: &mut Draft<'a>) -> Result<(), Rejection> {
     for (key, value) in object("execution_outcome", value)? {
-        match key.as_ref() {
+        match *key {
             "success" => draft.success = flag("execution_outcome.success", value)?,
             "latency_ms" => draft.latency_ms = number("execution_outcome.latency_ms", value, NOT_NEGATIVE)?,
             "error" => draft.error = text("execution_outcome.error", value)?,
@@ -161,7 +161,7 @@ fn take_outcome<'a>(value: &Json<'a>, draft: &mut Draft<'a>) -> Result<(), Rejec
 
 fn take_quality<'a>(value: &Json<'a>, draft: &mut Draft<'a>) -> Result<(), Rejection> {
     for (key, value) in object("quality_metrics", value)? {
-        match key.as_ref() {
+        match *key {
             "user_feedback" => draft.user_feedback = text("quality_metrics.user_feedback", value)?,
             "response_length" => draft.response_length = count("quality_metrics.response_length", value)?,
             "hallucination_detected" => draft.hallucination_detected = flag("quality_metrics.hallucination_detected", value)?,
@@ -199,7 +199,7 @@ fn take_propensities<'a>(value: &Json<'a>, propensities: &mut Propensities<'a>) 
         if !(0.0..=1.0).contains(&number) {
             return Err(Rejection::new(Reason::PropensityOutOfRange, format!("`{key}` must lie in [0, 1], found {number}")));
         }
-        propensities.set(path.clone(), number);
+        propensities.set(Cow::Borrowed(path), number);
     }
     let sum = propensities.sum();
     if propensities.is_empty() || (sum - 1.0).abs() <= SUM_TOLERANCE {

@@ -35,7 +35,7 @@ pub(super) fn wrong_type(key: impl Display, expected: &str, found: &Json<'_>) ->
 pub(super) fn text<'a>(key: impl Display, value: &Json<'a>) -> Result<Option<Cow<'a, str>>, Rejection> {
     match value {
         Json::Null => Ok(None),
-        Json::Text(text) => Ok(Some(text.clone())),
+        Json::Text(text) => Ok(Some(Cow::Borrowed(text))),
         other => Err(wrong_type(key, "text", other)),
     }
 }
@@ -111,7 +111,7 @@ pub(super) fn names<'a>(key: impl Display, value: &Json<'a>, names: &mut Vec<Cow
 }
 
 /// The pairs of an object, none for null.
-pub(super) fn object<'v, 'a>(key: impl Display, value: &'v Json<'a>) -> Result<&'v [(Cow<'a, str>, Json<'a>)], Rejection> {
+pub(super) fn object<'a>(key: impl Display, value: &Json<'a>) -> Result<&'a [(&'a str, Json<'a>)], Rejection> {
     match value {
         Json::Null => Ok(&[]),
         Json::Object(pairs) => Ok(pairs),
@@ -120,7 +120,7 @@ pub(super) fn object<'v, 'a>(key: impl Display, value: &'v Json<'a>) -> Result<&
 }
 
 /// The pairs of a record.
-pub(super) fn record<'v, 'a>(value: &'v Json<'a>) -> Result<&'v [(Cow<'a, str>, Json<'a>)], Rejection> {
+pub(super) fn record<'a>(value: &Json<'a>) -> Result<&'a [(&'a str, Json<'a>)], Rejection> {
     match value {
         Json::Object(pairs) => Ok(pairs),
         other => Err(Rejection::new(Reason::NotAnObject, format!("a record must be an object, found {}", other.kind()))),
@@ -132,7 +132,7 @@ pub(super) fn timestamp(key: impl Display, value: &Json<'_>) -> Result<Option<Ti
     let Some(text) = text(&key, value)? else { return Ok(None) };
     let trimmed = text.trim();
     let timestamp = match trimmed.parse::<jiff::Timestamp>() {
-        Ok(instant) => Some(Timestamp(instant.as_nanosecond().div_euclid(1000) as i64)),
+        Ok(instant) => Some(Timestamp(instant.as_microsecond())),
         // The last hours of the year 9999, which other programs write for "never", are past what can be counted.
         Err(_) if has_offset(trimmed) => None,
         Err(_) => {
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     fn time(text: &str) -> Result<Option<Timestamp>, Reason> {
-        timestamp("timestamp", &Json::Text(text.into())).map_err(|rejection| rejection.reason)
+        timestamp("timestamp", &Json::Text(text)).map_err(|rejection| rejection.reason)
     }
 
     #[test]
@@ -190,7 +190,7 @@ mod tests {
         let rejection = number("confidence", &Json::Number(-0.25), SHARE).unwrap_err();
         assert_eq!(rejection.message, "`confidence` must be in [0, 1], found -0.25");
         assert_eq!(number("x", &Json::Integer(1), SHARE), Ok(Some(1.0)));
-        assert_eq!(number("x", &Json::Text("NaN".into()), SHARE).unwrap_err().reason, Reason::NotFinite);
+        assert_eq!(number("x", &Json::Text("NaN"), SHARE).unwrap_err().reason, Reason::NotFinite);
         assert_eq!(count("x", &Json::Number(3.0)), Ok(Some(3)));
         assert_eq!(count("x", &Json::Number(3.5)).unwrap_err().reason, Reason::WrongType);
         assert_eq!(count("x", &Json::Number(1e300)).unwrap_err().reason, Reason::NumberOutOfRange);

@@ -41,7 +41,7 @@ fn has_shape(records: &[Json<'_>]) -> bool {
 fn parse<'a>(value: &Json<'a>, draft: &mut Draft<'a>) -> Result<(), Rejection> {
     let (mut task_id, mut time, mut method, mut path, mut group) = (None, None, None, None, None);
     for (key, value) in record(value)? {
-        match key.as_ref() {
+        match *key {
             "timestamp" => time = timestamp("timestamp", value)?,
             "task_id" => task_id = name("task_id", value)?,
             "method" => method = one_of("method", value, METHODS)?,

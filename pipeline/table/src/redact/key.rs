@@ -77,7 +77,7 @@ static WORDS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new("(?i:key|sec
 const SHORTEST_RUN: usize = 24;
 
 /// Shortest text that can hold a secret.
-const SHORTEST: usize = 12;
+pub(super) const SHORTEST: usize = 12;
 
 /// Bits per character from which a run counts as random; words and identifiers have less, tokens of 24 mixed characters more.
 const RANDOM_BITS: f64 = 3.8;
@@ -125,25 +125,24 @@ fn holds(regex: &LazyLock<Option<Regex>>, text: &str) -> bool {
 
 /// Whether characters of tokens stand together long enough, with letters of both kinds and digits among them.
 fn has_long_run(text: &str) -> bool {
-    let (mut length, mut seen) = (0, 0_u8);
-    for byte in text.bytes() {
-        let kind = match byte {
-            b'a'..=b'z' => 1,
-            b'A'..=b'Z' => 2,
-            b'0'..=b'9' => 4,
-            b'_' | b'+' | b'/' | b'-' => 0,
-            _ => {
-                (length, seen) = (0, 0);
-                continue;
-            }
-        };
-        length += 1;
-        seen |= kind;
-        if length >= SHORTEST_RUN && seen == 7 {
+    let bytes = text.as_bytes();
+    // A run of that length cannot lie between two of these positions.
+    let mut at = SHORTEST_RUN - 1;
+    while at < bytes.len() {
+        let before = bytes[..at].iter().rev().take_while(|byte| is_of_token(**byte)).count();
+        let after = bytes[at..].iter().take_while(|byte| is_of_token(**byte)).count();
+        let run = &bytes[at - if after > 0 { before } else { 0 }..at + after];
+        let has = |is: fn(&u8) -> bool| run.iter().any(is);
+        if run.len() >= SHORTEST_RUN && has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase) && has(u8::is_ascii_digit) {
             return true;
         }
+        at += after.max(1) + SHORTEST_RUN - 1;
     }
     false
+}
+
+fn is_of_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'+' | b'/' | b'-')
 }
 
 /// Whether a word after "password is" may be one: not a word of prose, and no mark of an earlier pass.

@@ -18,7 +18,7 @@ static NATIONAL: LazyLock<Option<Regex>> = LazyLock::new(|| {
 });
 
 /// Digits that the shortest number has.
-const MIN_DIGITS: usize = 7;
+pub(super) const MIN_DIGITS: usize = 7;
 
 /// Whether digits stand together as in a number: after a plus sign or a bracket, or three of them before a separator and three more.
 fn may_hold(text: &str) -> bool {

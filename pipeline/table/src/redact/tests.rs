@@ -1,8 +1,10 @@
 //! What is taken out, and what is left alone.
 
+use bumpalo::Bump;
 use proptest::prelude::*;
 
 use super::*;
+use crate::json::Json;
 
 fn redactor(settings: RedactSettings) -> Redactor {
     Redactor::new(&settings, Some("salt")).unwrap()
@@ -167,5 +169,63 @@ proptest! {
         let record = serde_json::json!({ "query": text }).to_string();
         let once = standard().record(&record, &mut RedactCounts::new()).into_owned();
         prop_assert_eq!(standard().record(&once, &mut RedactCounts::new()), once.as_str());
+    }
+}
+
+/// Keys of people, of programs, and one that should not be there.
+const KEYS: &[&str] = &["query", "note", "user_id", "timestamp", "api_key", "alice@example.org", "a_key_that_is_long"];
+
+/// Texts near what is taken out.
+fn texts() -> impl Strategy<Value = String> {
+    let parts = [
+        "alice@example.org",
+        "a@b.io",
+        "+49 151 23456789",
+        "+1234567890",
+        "555-123-4567",
+        "(030) 1234567",
+        "0171 2345678",
+        "AKIAIOSFODNN7EXAMPLE",
+        "hf_",
+        "sk-",
+        "://u:p4ssw0rd@h",
+        "eyJ",
+        "SG.",
+        "Bearer ",
+        "abcdefghijklmnopqrstuvwx",
+        "2026-01-05T10:00:00.123456Z",
+        "053c6b7d-6105-4fd8-84cf-3ae0d30025ed",
+        "password is hunter22",
+        "token=x1y2z3",
+        "q-00000017",
+        " ",
+        "-",
+        "é",
+        "wJalrXUtnFEMI9K7MDENG3bPxRfiCYEXAMPLEKEY",
+        "ghp_0123456789abcdefABCDEF0123456789abcd",
+        "words of prose",
+        "STANDARD",
+        "7",
+    ];
+    let part = prop_oneof![prop::sample::select(parts.to_vec()).prop_map(str::to_owned), "[a-zA-Z0-9@+:/_. -]{0,20}"];
+    prop::collection::vec(part, 0..4).prop_map(|parts| parts.concat())
+}
+
+proptest! {
+    /// The cleaner's memory and its looks ahead of the detectors change nothing.
+    #[test]
+    fn texts_are_cleaned_while_they_are_parsed_as_they_are_one_by_one(records in prop::collection::vec(prop::collection::vec((prop::sample::select(KEYS), texts()), 1..6), 1..5)) {
+        let redactor = standard();
+        let mut cleaner = redactor.cleaner();
+        for pairs in records {
+            let text = serde_json::Value::Object(pairs.into_iter().map(|(key, text)| (key.to_owned(), text.into())).collect()).to_string();
+            let mut counts = RedactCounts::new();
+            let cleaned = redactor.record(&text, &mut counts).into_owned();
+            let arena = Bump::new();
+            let (ours, theirs) = (Json::parse_with(&text, &arena, 64, Some(&mut cleaner)).unwrap(), Json::parse(&cleaned, &arena).unwrap());
+            prop_assert_eq!(ours, theirs, "{}", text);
+            let ours = cleaner.end_record();
+            prop_assert_eq!(ours, counts, "{}", text);
+        }
     }
 }
