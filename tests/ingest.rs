@@ -164,3 +164,16 @@ fn a_gateways_log_is_a_randomised_test() {
     assert_eq!(rest.code, 3, "a gateway's log alone holds nothing to learn a route from: {}", rest.stderr);
     assert!(!rest.stderr.contains("panicked"), "{}", rest.stderr);
 }
+
+#[test]
+fn every_generated_format_is_taken_for_what_it_is() {
+    for (format, kept, days) in [("e009", 120, "3"), ("matrix", 480, "3"), ("router-metrics", 120, "3"), ("cortex", 120, "1")] {
+        let project = Project::empty();
+        let made = project.run(&["generate", "-n", "120", "--days", days, "--dirt", "0", "--format", format]);
+        assert_eq!(made.code, 0, "{format}: {}", made.stderr);
+        assert_eq!(project.run(&["ingest"]).code, 0, "{format}");
+        let report = project.json("data/ingest.json");
+        assert_eq!((report["totals"]["kept"].as_u64(), &report["totals"]["quarantined"]), (Some(kept), &serde_json::json!({})), "{format}");
+        assert!(report["files"].as_array().unwrap().iter().all(|file| file["format"] == format), "{format}");
+    }
+}

@@ -15,9 +15,7 @@ use crate::project::Project;
 fn ingested(project: &Project) -> Value {
     let ran = project.run(&["ingest"]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
-    // What a log is expected to hold is another matter: the gateway's tells no latencies.
-    let of_reading = |line: &&str| line.to_lowercase().contains("warn") && !line.contains("ingest.expect");
-    assert_eq!(ran.stderr.lines().find(of_reading), None, "{}", ran.stderr);
+    assert_eq!(ran.stderr.lines().find(|line| line.to_lowercase().contains("warn")), None, "{}", ran.stderr);
     let report = project.json("data/ingest.json");
     for nothing in ["/totals/quarantined", "/ignored_keys", "/skipped"] {
         let found = report.pointer(nothing).unwrap();

@@ -48,7 +48,7 @@ pub use features::QueryFeatures;
 pub use kinds::{KINDS, QueryKind};
 pub use regions::{REGIONS, Region};
 pub use router::{QueryType, StaticRoute};
-pub use settings::{FIRST_DAY, SettingsError, WorldSettings};
+pub use settings::{FIRST_DAY, Log, SettingsError, WorldSettings};
 pub use surface::Role;
 pub use truth::{PathTruth, Truth};
 pub use world::{GeneratedDecision, Situation, World};

@@ -45,6 +45,51 @@ pub(crate) fn write_line(world: &World, decision: &GeneratedDecision, line: &mut
     serde_json::to_writer(line, &record(world, decision))
 }
 
+/// Appends one line per path, each with what that path would have given. Nobody chose, so there are no propensities.
+pub(crate) fn write_every_path(world: &World, decision: &GeneratedDecision, log: &mut Vec<u8>) -> serde_json::Result<()> {
+    for at in 0..decision.success.len() {
+        let arm = Arm(at as u16);
+        let ran = GeneratedDecision { arm, trace_id: format!("{}-{at}", decision.trace_id), ..decision.clone() };
+        let mut record = record(world, &ran);
+        record.routing_decision =
+            Routing { propensity: None, propensities: None, policy_id: "every-path", explored: false, ..record.routing_decision };
+        serde_json::to_writer(&mut *log, &record)?;
+        log.push(b'\n');
+    }
+    Ok(())
+}
+
+/// A line of a gateway that tests a learned router.
+#[derive(Serialize)]
+struct Test<'a> {
+    #[serde(serialize_with = "rfc3339")]
+    timestamp: Timestamp,
+    task_id: &'a str,
+    method: &'static str,
+    selected_master: &'a str,
+    confidence: f64,
+    ab_test_group: &'static str,
+    outcome: &'static str,
+}
+
+/// Appends the line of a randomised test: the static router's path, or the best.
+pub(crate) fn write_test(world: &World, decision: &GeneratedDecision, log: &mut Vec<u8>) -> serde_json::Result<()> {
+    let is_treated = uniform(&mut world.rng("group", decision.index)) < 0.5;
+    let arm = if is_treated { decision.best_arm } else { decision.static_arm };
+    let line = Test {
+        timestamp: decision.situation.timestamp,
+        task_id: &decision.trace_id,
+        method: if is_treated { "ml" } else { "rule-based" },
+        selected_master: world.paths().name(arm),
+        confidence: decision.situation.route.confidence_score,
+        ab_test_group: if is_treated { "treatment" } else { "control" },
+        outcome: if decision.success[arm.index()] { "completed" } else { "failed" },
+    };
+    serde_json::to_writer(&mut *log, &line)?;
+    log.push(b'\n');
+    Ok(())
+}
+
 /// A map from path to value.
 pub(crate) struct ByPath<'a, T> {
     /// Names of the paths.
@@ -99,8 +144,10 @@ struct Routing<'a> {
     stage_2_result: Selected<'a>,
     stage_3_result: Validated<'a>,
     static_path: &'a str,
-    propensity: f64,
-    propensities: Possible<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    propensity: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    propensities: Option<Possible<'a>>,
     candidates: &'a [String],
     policy_id: &'static str,
     explored: bool,
@@ -199,8 +246,8 @@ fn routing<'a>(world: &'a World, decision: &'a GeneratedDecision) -> Routing<'a>
             alternative: route.alternative.map(|role| name(world.cast().arm(role))),
         },
         static_path: name(decision.static_arm),
-        propensity: decision.propensity,
-        propensities: Possible(ByPath { names: world.paths().names(), values: world.propensities(decision.static_arm) }),
+        propensity: Some(decision.propensity),
+        propensities: Some(Possible(ByPath { names: world.paths().names(), values: world.propensities(decision.static_arm) })),
         candidates: world.paths().names(),
         policy_id: if deterministic { "static-v1" } else { "static-v1+uniform" },
         explored,

@@ -19,6 +19,18 @@ const MAX_DAYS: u32 = 3_660;
 /// Most paths a world may have.
 const MAX_PATHS: usize = 64;
 
+/// What a world's log tells of its decisions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Log {
+    /// The path that ran (`e009`).
+    #[default]
+    Outcomes,
+    /// Every path, one record each: full information (`matrix`).
+    Matrix,
+    /// A randomised test of the static router against the best path per query, one half each (`router-metrics`); no texts.
+    Gateway,
+}
+
 /// The settings of a [`World`](crate::World).
 #[derive(Clone, Debug, PartialEq)]
 pub struct WorldSettings {
@@ -38,6 +50,8 @@ pub struct WorldSettings {
     pub dirt: f64,
     /// How far kinds of queries, gains and latency move over the days, in [0, 1]; 0 is a stationary world.
     pub drift: f64,
+    /// What the log tells.
+    pub log: Log,
     /// Names of the paths: the first four take the roles of [`Role`], in its order; further ones are weaker general models.
     pub paths: Vec<String>,
 }
@@ -53,6 +67,7 @@ impl Default for WorldSettings {
             uplift_points: 8.0,
             dirt: 0.005,
             drift: 0.2,
+            log: Log::default(),
             paths: Role::ALL.iter().map(|role| role.default_name().to_owned()).collect(),
         }
     }

@@ -12,7 +12,7 @@ use crate::draw::{factor, normal, rounded, uniform};
 use crate::features::{self, QueryFeatures, WordCounts};
 use crate::kinds;
 use crate::router::{self, StaticRoute};
-use crate::settings::{SettingsError, WorldSettings};
+use crate::settings::{Log, SettingsError, WorldSettings};
 use crate::surface::{self, Cast};
 use crate::truth::{self, Sampled, Strength, Truth};
 
@@ -136,7 +136,12 @@ impl World {
 
     /// Name of a day's log file.
     pub fn file_name(&self, day: u32) -> String {
-        format!("{}-routing-outcomes.jsonl", self.date(day))
+        let of = match self.settings.log {
+            Log::Outcomes => "routing-outcomes",
+            Log::Matrix => "routing-matrix",
+            Log::Gateway => "ml-router-metrics",
+        };
+        format!("{}-{of}.jsonl", self.date(day))
     }
 
     /// Draws the decision at a position; the same whatever was drawn before.

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::dirt::{DIRT, Line};
 use crate::draw::{uniform, weighted};
+use crate::settings::Log;
 use crate::world::World;
 use crate::{oracle, record};
 
@@ -89,15 +90,21 @@ impl World {
         for index in rows {
             let decision = self.decision(index);
             line.clear();
-            record::write_line(self, &decision, &mut line)?;
             let mut rng = self.rng("dirt", index);
-            if uniform(&mut rng) < self.settings().dirt {
-                let dirt = &DIRT[weighted(&mut rng, &DIRT.iter().map(|dirt| dirt.share).collect::<Vec<_>>())];
-                (dirt.write)(&Line { text: &line, cut: uniform(&mut rng) }, &mut written.log);
-                *written.counts.dirt.entry(dirt.name).or_default() += 1;
-            } else {
-                written.log.extend_from_slice(&line);
-                written.log.push(b'\n');
+            match self.settings().log {
+                Log::Matrix => record::write_every_path(self, &decision, &mut written.log)?,
+                Log::Gateway => record::write_test(self, &decision, &mut written.log)?,
+                Log::Outcomes => {
+                    record::write_line(self, &decision, &mut line)?;
+                    if uniform(&mut rng) < self.settings().dirt {
+                        let dirt = &DIRT[weighted(&mut rng, &DIRT.iter().map(|dirt| dirt.share).collect::<Vec<_>>())];
+                        (dirt.write)(&Line { text: &line, cut: uniform(&mut rng) }, &mut written.log);
+                        *written.counts.dirt.entry(dirt.name).or_default() += 1;
+                    } else {
+                        written.log.extend_from_slice(&line);
+                        written.log.push(b'\n');
+                    }
+                }
             }
             if with_oracle {
                 oracle::write_line(self, &decision, &mut written.oracle)?;

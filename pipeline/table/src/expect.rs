@@ -232,10 +232,21 @@ fn severity(found: bool, severity: Severity) -> Status {
     }
 }
 
-/// One row of aggregates over the newest days.
+/// One row of aggregates over the newest days. The rows of an A/B gateway are left out: they say which group a task was in, and have
+/// neither text nor time nor cost of their own.
 fn aggregate(decisions: &Decisions, wanted: &[Wanted<'_>], aggregates: Vec<Expr>) -> Result<DataFrame, TableError> {
-    scan_days(decisions, wanted)?.select(aggregates).collect().map_err(|error| TableError::query(decisions.folder(), error))
+    let mut wanted = wanted.to_vec();
+    let has_groups = decisions.extras().contains_key(GROUP);
+    if has_groups {
+        wanted.push((GROUP, DataType::String));
+    }
+    let rows = scan_days(decisions, &wanted)?;
+    let rows = if has_groups { rows.filter(col(GROUP).is_null()) } else { rows };
+    rows.select(aggregates).collect().map_err(|error| TableError::query(decisions.folder(), error))
 }
+
+/// The column that only rows of an A/B gateway have.
+const GROUP: &str = "log.ab_test_group";
 
 /// A number of that row; 0 where there is none.
 fn number(frame: &DataFrame, column: &str) -> f64 {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use routewright_domain::Seed;
-use routewright_generate::{CascadeSettings, CascadeWorld, DayCounts, World, WorldSettings};
+use routewright_generate::{CascadeSettings, CascadeWorld, DayCounts, Log, World, WorldSettings};
 use serde_json::json;
 
 use crate::exit::{Exit, UsageError};
@@ -20,6 +20,10 @@ enum Format {
     E009,
     /// Events of a five-layer cascade, one file
     Cortex,
+    /// Full information: every path of every decision, one file per day
+    Matrix,
+    /// A gateway's randomised test of the best paths against the static router, one file per day
+    RouterMetrics,
 }
 
 /// Flags of `generate`.
@@ -73,13 +77,15 @@ pub(crate) fn run(arguments: &Arguments, project: &ProjectArguments, messages: &
     }
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
     match arguments.format {
-        Format::E009 => outcomes(arguments, &folder, messages),
+        Format::E009 => outcomes(arguments, Log::Outcomes, &folder, messages),
+        Format::Matrix => outcomes(arguments, Log::Matrix, &folder, messages),
+        Format::RouterMetrics => outcomes(arguments, Log::Gateway, &folder, messages),
         Format::Cortex => cascade(arguments, &folder, messages),
     }
 }
 
 /// One file per day of routing outcomes.
-fn outcomes(arguments: &Arguments, folder: &Path, messages: &Messages) -> anyhow::Result<Exit> {
+fn outcomes(arguments: &Arguments, log: Log, folder: &Path, messages: &Messages) -> anyhow::Result<Exit> {
     let default = WorldSettings::default();
     let settings = WorldSettings {
         n_decisions: arguments.n_decisions,
@@ -89,6 +95,7 @@ fn outcomes(arguments: &Arguments, folder: &Path, messages: &Messages) -> anyhow
         uplift_points: arguments.uplift,
         dirt: arguments.dirt,
         drift: arguments.drift,
+        log,
         ..default
     };
     let world = World::new(&settings, Seed(arguments.seed)).map_err(|error| UsageError(error.to_string()))?;

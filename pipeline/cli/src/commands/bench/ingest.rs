@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use routewright_domain::Seed;
-use routewright_generate::{CascadeSettings, CascadeWorld, World, WorldSettings};
+use routewright_generate::{CascadeSettings, CascadeWorld, Log, World, WorldSettings};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -23,6 +23,22 @@ enum Format {
     E009,
     /// Events of a cascade, one file
     Cortex,
+    /// Full information, one record per decision and path
+    Matrix,
+    /// A gateway's test
+    RouterMetrics,
+}
+
+impl Format {
+    /// Its name, as the peers' script has it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::E009 => "e009",
+            Self::Cortex => "cortex",
+            Self::Matrix => "matrix",
+            Self::RouterMetrics => "router-metrics",
+        }
+    }
 }
 
 /// Flags of `bench ingest`.
@@ -153,9 +169,13 @@ struct HeldBack {
 fn generate(arguments: &Arguments, raw: &Path) -> anyhow::Result<HeldBack> {
     let last = arguments.days - 1;
     match arguments.format {
-        Format::E009 => {
-            let settings =
-                WorldSettings { n_decisions: arguments.n_decisions, n_days: arguments.days, dirt: 0.0, ..WorldSettings::default() };
+        Format::E009 | Format::Matrix | Format::RouterMetrics => {
+            let (log, n_decisions) = match arguments.format {
+                Format::Matrix => (Log::Matrix, arguments.n_decisions.div_ceil(WorldSettings::default().paths.len() as u64)),
+                Format::RouterMetrics => (Log::Gateway, arguments.n_decisions),
+                _ => (Log::Outcomes, arguments.n_decisions),
+            };
+            let settings = WorldSettings { n_decisions, n_days: arguments.days, dirt: 0.0, log, ..WorldSettings::default() };
             let world = World::new(&settings, Seed(1))?;
             for day in 0..last {
                 let mut log = BufWriter::new(File::create(raw.join(world.file_name(day)))?);
@@ -247,7 +267,7 @@ const TICKS: f64 = 100.0;
 fn peers(python: &Path, format: Format, project: &Path, rows: u64, n_bytes: u64) -> anyhow::Result<Vec<Measured>> {
     let script = project.join("peers.py");
     fs::write(&script, PEERS)?;
-    let kind = if format == Format::E009 { "e009" } else { "cortex" };
+    let kind = format.name();
     let peer = |tool: &str, out: &Path| -> anyhow::Result<Value> {
         let output = Command::new(python).arg(&script).args([tool, kind]).arg(project.join("data/raw/*.jsonl")).arg(out).output();
         let output = output.with_context(|| format!("cannot run `{}`", python.display()))?;
