@@ -278,11 +278,7 @@ impl Policy {
                 model.forest.predict(row, &mut output);
                 let success = model.calibration.apply(output[0]).clamp(0.0, 1.0);
                 scratch.success[path] = success;
-                let worth = match self.settings.rank {
-                    Rank::Probability => success,
-                    Rank::Grade => output[0],
-                };
-                scratch.utility[path] = worth - self.penalty(path, scratch.latency_ms[path]);
+                scratch.utility[path] = self.worth(success, output[0]) - self.penalty(path, scratch.latency_ms[path]);
             }
         }
     }
@@ -310,7 +306,7 @@ impl Policy {
                 for (scratch, &output) in out.iter_mut().zip(&outputs) {
                     let success = model.calibration.apply(output).clamp(0.0, 1.0);
                     scratch.success[path] = success;
-                    scratch.utility[path] = success - self.penalty(path, scratch.latency_ms[path]);
+                    scratch.utility[path] = self.worth(success, output) - self.penalty(path, scratch.latency_ms[path]);
                 }
             }
         }
@@ -361,6 +357,14 @@ impl Policy {
         let floor = predictions.success[best.index()] - self.settings.success_tolerance;
         let equals = candidates().filter(|&path| predictions.success[path] >= floor && !predictions.latency_ms[path].is_nan());
         first_largest(equals.map(|path| (path, -predictions.latency_ms[path]))).or(Some(best))
+    }
+
+    /// What a path's utility starts from.
+    fn worth(&self, success: f64, output: f64) -> f64 {
+        match self.settings.rank {
+            Rank::Probability => success,
+            Rank::Grade => output,
+        }
     }
 
     /// What latency and cost take from a path's utility.
@@ -488,6 +492,25 @@ mod tests {
         policy.settings.rank = Rank::Grade;
         let choice = choose(&policy, 1.0, Some(0));
         assert_eq!((choice.arm, choice.confidence), (Some(Arm(1)), 1.0));
+    }
+
+    #[test]
+    fn rows_predicted_together_are_predicted_as_one_by_one() {
+        let mut policy = policy();
+        policy.settings.lambda_cost = 0.4;
+        for model in policy.success.iter_mut().flatten() {
+            model.calibration = Calibration::Isotonic(Isotonic::new(vec![0.0, 1.0], vec![0.2, 0.4]).unwrap());
+        }
+        for rank in [Rank::Probability, Rank::Grade] {
+            policy.settings.rank = rank;
+            let (mut together, mut single) = (Vec::new(), PolicyScratch::default());
+            policy.predict_rows(&[-1.0, 0.0, 1.0, 0.0], 2, &mut together);
+            for (row, predictions) in [[-1.0, 0.0], [1.0, 0.0]].iter().zip(&together) {
+                policy.predict(row, &mut single);
+                // Compared as text, where the NaN of a path without a model equals itself.
+                assert_eq!(format!("{predictions:?}"), format!("{single:?}"), "{rank:?}");
+            }
+        }
     }
 
     #[test]
