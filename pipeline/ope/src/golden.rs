@@ -1,6 +1,7 @@
 //! Golden numbers of other implementations: `tests/golden/ope` and `tests/golden/stats`, where their READMEs name the sources.
 
 mod estimates;
+mod ledger;
 mod statistics;
 
 use std::io::Read;

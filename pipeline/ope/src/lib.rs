@@ -25,9 +25,12 @@ mod error;
 mod sample;
 mod terms;
 
+mod resample;
+
 pub mod stats;
 
 mod ab_test;
+mod anytime;
 mod bounds;
 mod comparison;
 mod decision;
@@ -49,6 +52,7 @@ mod tally;
 mod golden;
 
 pub use ab_test::{AbTest, Assigned, Period, ab_test};
+pub use anytime::{anytime_interval, weighted_clopper_pearson};
 pub use bounds::{IdentifiedSet, PartialIdentification, deterministic_bounds, imbens_manski, partial_identification, uplift_bounds};
 pub use comparison::{Comparison, ExplorationUnit, Sessions, cross_strata, propensity_classes, supported_choices};
 pub use decision::{
@@ -58,7 +62,7 @@ pub use decision::{
 pub use dependence::{ExplorationDependence, exploration_dependence, exploration_unit};
 pub use diagnostics::{Diagnostics, WeightSummary, diagnostics, weight_summary};
 pub use error::OpeError;
-pub use estimators::{ESTIMATORS, Estimator, Needs, cressie_read, estimator, mrdr_weights};
+pub use estimators::{ESTIMATORS, Estimator, Needs, cressie_read, cressie_read_interval, empirical_likelihood, estimator, mrdr_weights};
 pub use frontier::{FrontierPoint, average_gap_recovered, average_quality, call_threshold, hull};
 pub use full_information::{OutcomeMatrix, PairedUplift};
 pub use gates::{
@@ -70,15 +74,14 @@ pub use identification::{FULL_INFORMATION_SHARE, Identification, LogFacts, Prope
 pub use latency::{WeightedQuantile, counterfactual_quantile, counterfactual_ratio};
 pub use power::{
     EXACT_POWER_ROWS, MATCHES_ABOVE_THREE, MATCHES_ABOVE_ZERO, POWER, PowerPlan, exploration_rows, matches_needed, paired_runs, per_arm,
-    per_arm_to_prove, plan, power_per_arm, shadow_runs_on_disagreement,
+    per_arm_arcsine, per_arm_to_prove, plan, power_per_arm, shadow_runs_on_disagreement,
 };
 pub use randomised::{Group, GroupComparison, compare_groups};
+pub use resample::{LARGE_LOG, resample_rows};
 pub use routewright_domain::{Estimate, Interval};
 pub use sample::Sample;
 pub use segments::{CHOOSE_LEVEL, Segment, SegmentFolds, SegmentSearch, harmed_segments, search_segments};
-pub use slope::{Tuned, slope};
+pub use slope::{Tuned, least_error, slope};
 pub use stats::{Confidence, Ratio};
 pub use tally::{Side, StratifiedValue, Stratum, Tally, Uplift};
-pub use terms::{
-    LARGE_LOG, Moments, RatioTerms, Terms, clustered_std_error, paired_difference, percentile_interval, resample_rows, std_error,
-};
+pub use terms::{Moments, RatioTerms, Terms, clustered_std_error, paired_difference, percentile_interval, std_error};

@@ -36,6 +36,24 @@ pub fn per_arm(baseline: f64, uplift: f64, power: f64, confidence: Confidence) -
     rows((spread / uplift).powi(2))
 }
 
+/// Decisions per group by the arcsine approximation: Cohen's `h = 2 asin √p₂ − 2 asin √p₁`, both tails; not rounded.
+///
+/// What other packages call the sample size of two proportions; [`per_arm`] asks for a little more. Golden values: statsmodels `NormalIndPower`.
+pub fn per_arm_arcsine(baseline: f64, uplift: f64, power: f64, confidence: Confidence) -> f64 {
+    let angle = |share: f64| 2.0 * share.clamp(0.0, 1.0).sqrt().asin();
+    let effect = (angle(baseline + uplift) - angle(baseline)).abs();
+    let reached = |n: f64| {
+        let shift = effect * (n / 2.0).sqrt();
+        normal_cdf(shift - confidence.z()) + normal_cdf(-shift - confidence.z())
+    };
+    let (mut low, mut high) = (0.0, 4.0 * ((confidence.z() + normal_quantile(power)) / effect).powi(2));
+    for _ in 0..100 {
+        let middle = f64::midpoint(low, high);
+        if reached(middle) < power { low = middle } else { high = middle }
+    }
+    f64::midpoint(low, high)
+}
+
 /// The power of the pooled z test with `n` decisions per group: exact for up to [`EXACT_POWER_ROWS`], a normal approximation beyond.
 pub fn power_per_arm(baseline: f64, uplift: f64, n: usize, confidence: Confidence) -> f64 {
     let treated = (baseline + uplift).clamp(0.0, 1.0);

@@ -1,13 +1,11 @@
 //! The form that all estimators share: `V = mean(a) + mean(b) / mean(c)`.
 //!
 //! From it follow, once for all of them, the value, the influence of every row, the standard error (also by cluster), the interval,
-//! and the bootstrap that recomputes the whole statistic.
+//! and, in a file of its own, the bootstrap that recomputes the whole statistic.
 
 use std::collections::BTreeMap;
 
-use rand::RngExt;
-use rand_distr::{Binomial, Distribution};
-use routewright_domain::{Estimate, Interval, Rng};
+use routewright_domain::{Estimate, Interval};
 
 use crate::OpeError;
 use crate::error::check_length;
@@ -90,115 +88,6 @@ impl Terms {
         let Some(ratio) = &self.ratio else { return Some(additive) };
         let below = sum(&ratio.denominator);
         (below != 0.0).then(|| additive + sum(&ratio.numerator) / below)
-    }
-
-    /// The statistic on `resamples` resamples of all rows, in the order drawn; resamples without overlap are left out.
-    ///
-    /// Where rows have few distinct terms (weights of few classes, rewards of 0 and 1), resamples are drawn as counts of those, which is the same
-    /// distribution in a fraction of the time. Of other logs of more than [`LARGE_LOG`] rows, the bag of little bootstraps: resamples of n rows are drawn
-    /// from small subsets as counts, and moved by the difference between the log's estimate and the subset's.
-    ///
-    /// Source: Kleiner, Talwalkar, Sarkar, Jordan (2014).
-    pub fn bootstrap(&self, resamples: usize, rng: &mut Rng) -> Vec<f64> {
-        if let Some(cells) = self.cells() {
-            return (0..resamples).filter_map(|_| resample_cells(&cells, self.n_rows(), rng)).collect();
-        }
-        if self.n_rows() > LARGE_LOG {
-            return self.little_bootstraps(resamples, rng);
-        }
-        let mut rows = vec![0_u32; self.n_rows()];
-        (0..resamples)
-            .filter_map(|_| {
-                resample_rows(&mut rows, rng);
-                self.value_on(&rows)
-            })
-            .collect()
-    }
-
-    /// Resamples of the whole log's size from one small subset after the other.
-    fn little_bootstraps(&self, resamples: usize, rng: &mut Rng) -> Vec<f64> {
-        let n_rows = self.n_rows();
-        let size = (n_rows as f64).powf(SUBSET_EXPONENT).ceil() as usize;
-        let whole = self.value();
-        let mut values = Vec::with_capacity(resamples);
-        for subset in 0..N_SUBSETS {
-            // One row of each of `size` equal stretches of the log: no row twice.
-            let rows: Vec<u32> = (0..size).map(|part| rng.random_range(part * n_rows / size..(part + 1) * n_rows / size) as u32).collect();
-            let Some(of_subset) = self.value_on(&rows) else { continue };
-            let cells: Vec<Cell> = rows.iter().map(|row| Cell { terms: self.row(*row as usize), count: 1 }).collect();
-            let own = resamples / N_SUBSETS + usize::from(subset < resamples % N_SUBSETS);
-            values.extend((0..own).filter_map(|_| resample_cells(&cells, n_rows, rng)).map(|value| whole + value - of_subset));
-        }
-        values
-    }
-
-    /// The terms of one row.
-    fn row(&self, row: usize) -> [f64; 3] {
-        let (above, below) = self.ratio.as_ref().map_or((0.0, 0.0), |ratio| (ratio.numerator[row], ratio.denominator[row]));
-        [self.additive[row], above, below]
-    }
-
-    /// The distinct terms with their counts, in a fixed order; `None` where there are too many for counts to pay.
-    fn cells(&self) -> Option<Vec<Cell>> {
-        let mut counts: BTreeMap<[u64; 3], u64> = BTreeMap::new();
-        for row in 0..self.n_rows() {
-            *counts.entry(self.row(row).map(f64::to_bits)).or_insert(0) += 1;
-            if counts.len() > MAX_CELLS {
-                return None;
-            }
-        }
-        Some(counts.into_iter().map(|(bits, count)| Cell { terms: bits.map(f64::from_bits), count }).collect())
-    }
-}
-
-/// Rows from which a resample is not drawn row by row: a thousand resamples would take minutes.
-pub const LARGE_LOG: usize = 50_000;
-
-/// Subsets of the bag of little bootstraps, and their size as a power of the log's: twenty of 4,000 rows each of a million. Smaller ones see too few of the
-/// rows with large weights: with a hundred of 2,000 the interval of DR came out a quarter too wide.
-const N_SUBSETS: usize = 20;
-const SUBSET_EXPONENT: f64 = 0.6;
-
-/// With more distinct terms than this, drawing counts is slower than drawing the rows of a small log.
-const MAX_CELLS: usize = 256;
-
-/// Rows with the same terms.
-struct Cell {
-    terms: [f64; 3],
-    count: u64,
-}
-
-/// The statistic on one resample of cells: multinomial counts, as a chain of binomial draws; `None` where its denominator is 0.
-fn resample_cells(cells: &[Cell], n_rows: usize, rng: &mut Rng) -> Option<f64> {
-    let (mut rows_left, mut draws_left) = (cells.iter().map(|cell| cell.count).sum::<u64>(), n_rows as u64);
-    let (mut sums, mut is_ratio) = ([0.0; 3], false);
-    for cell in cells {
-        let drawn = if cell.count == rows_left { draws_left } else { binomial(draws_left, cell.count as f64 / rows_left as f64, rng) };
-        rows_left -= cell.count;
-        draws_left -= drawn;
-        for (sum, term) in sums.iter_mut().zip(cell.terms) {
-            *sum += drawn as f64 * term;
-        }
-        is_ratio |= cell.terms[2] != 0.0;
-    }
-    let additive = sums[0] / n_rows as f64;
-    match (is_ratio, sums[2] != 0.0) {
-        (false, _) => Some(additive),
-        (true, true) => Some(additive + sums[1] / sums[2]),
-        (true, false) => None,
-    }
-}
-
-/// One binomial draw; a probability out of range draws nothing.
-fn binomial(trials: u64, probability: f64, rng: &mut Rng) -> u64 {
-    Binomial::new(trials, probability).map_or(0, |distribution| distribution.sample(rng))
-}
-
-/// Fills a resample: as many row positions as there are rows, drawn with replacement.
-pub fn resample_rows(rows: &mut [u32], rng: &mut Rng) {
-    let n_rows = rows.len() as u32;
-    for row in rows {
-        *row = rng.random_range(0..n_rows);
     }
 }
 
@@ -310,7 +199,6 @@ impl Moments {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use routewright_domain::Seed;
 
     fn ratio_terms() -> Terms {
         Terms::with_ratio(vec![1.0, 2.0, 0.5], vec![1.0, 0.0, 3.0], vec![2.0, 0.0, 1.0]).unwrap()
@@ -340,45 +228,6 @@ mod tests {
         let expected = clustered_std_error(&single, &[0, 1, 2]).unwrap();
         let found = clustered_std_error(&twice, &[0, 0, 1, 1, 2, 2]).unwrap();
         assert!((expected - found).abs() < 1e-15);
-    }
-
-    #[test]
-    fn counts_of_cells_and_rows_are_resampled_alike() {
-        // 400 rows of four kinds. Standard deviations of 2,000 resamples are good to 1.6 %: five times that, for both, is 11 %.
-        let column = |step: usize| (0..400).map(|row| (row / step % 2) as f64).collect::<Vec<f64>>();
-        let terms = Terms::with_ratio(vec![0.0; 400], column(1), column(2).iter().map(|term| 1.0 + term).collect()).unwrap();
-        let mut rng = Seed(5).rng();
-        let spread = |values: &[f64]| std_error(&values.iter().map(|value| value - mean(values)).collect::<Vec<f64>>());
-        let of_cells = terms.bootstrap(2_000, &mut rng);
-        let mut rows = vec![0_u32; 400];
-        let of_rows: Vec<f64> = (0..2_000)
-            .map(|_| {
-                resample_rows(&mut rows, &mut rng);
-                terms.value_on(&rows).unwrap()
-            })
-            .collect();
-        assert!((spread(&of_cells) / spread(&of_rows) - 1.0).abs() < 0.11);
-        assert!((mean(&of_cells) - mean(&of_rows)).abs() < 0.01);
-    }
-
-    #[test]
-    fn little_bootstraps_spread_as_far_as_the_influences_say() {
-        // 60,000 rows without equal terms. 1,000 resamples give a standard deviation to 2.2 %: four times that is 9 %.
-        let mut rng = Seed(6).rng();
-        let mut column = |shift: f64| (0..60_000).map(|_| shift + rng.random::<f64>()).collect::<Vec<f64>>();
-        let terms = Terms::with_ratio(column(0.0), column(0.0), column(0.5)).unwrap();
-        let values = terms.bootstrap(1_000, &mut Seed(7).rng());
-        let spread = std_error(&values.iter().map(|value| value - mean(&values)).collect::<Vec<f64>>()) * (values.len() as f64).sqrt();
-        let expected = terms.estimate(Confidence::TWO_SIDED_95).std_error;
-        assert!((spread / expected - 1.0).abs() < 0.09, "{spread} for {expected}");
-        assert!((mean(&values) - terms.value()).abs() < expected / 5.0);
-    }
-
-    #[test]
-    fn a_bootstrap_repeats_itself() {
-        let terms = ratio_terms();
-        let first = terms.bootstrap(50, &mut Seed(1).rng());
-        assert_eq!(first, terms.bootstrap(50, &mut Seed(1).rng()));
     }
 
     proptest! {

@@ -143,12 +143,14 @@ fn answer(rows: &LoggedRows<'_>, name: &str, terms: &Terms, limit: Option<f64>, 
         Some(sessions) => terms.clustered_estimate(sessions, Confidence::TWO_SIDED_95)?,
         None => terms.estimate(Confidence::TWO_SIDED_95),
     };
+    let mut rng = seed.derive(name, 0).rng();
     // A bootstrap of single rows would deny that sessions hang together.
-    let resampled = rows
-        .sessions
-        .is_none()
-        .then(|| percentile_interval(&terms.bootstrap(RESAMPLES, &mut seed.derive(name, 0).rng()), Confidence::TWO_SIDED_95));
-    let bootstrap = resampled.filter(|interval| interval.lower.is_finite()).map(|interval| [interval.lower, interval.upper]);
+    let values = match &rows.sessions {
+        Some(sessions) => terms.clustered_bootstrap(sessions, RESAMPLES, &mut rng)?,
+        None => terms.bootstrap(RESAMPLES, &mut rng),
+    };
+    let resampled = percentile_interval(&values, Confidence::TWO_SIDED_95);
+    let bootstrap = resampled.lower.is_finite().then_some([resampled.lower, resampled.upper]);
     Ok(Answer { name: name.to_owned(), estimate: Bounded::of(estimate), bootstrap, limit })
 }
 

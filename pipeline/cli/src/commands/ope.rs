@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use routewright_domain::{Arm, Interval, Log, LogError, Propensity, Seed, Target};
 use routewright_ope::{
     Comparison, Confidence, ESTIMATORS, Estimate, Estimator, IdentifiedSet, OpeError, PartialIdentification, Sample, Terms, WeightSummary,
-    cressie_read, deterministic_bounds, mean_weight, paired_difference, partial_identification, percentile_interval, stats, weight_summary,
+    anytime_interval, cressie_read, cressie_read_interval, deterministic_bounds, empirical_likelihood, mean_weight, paired_difference,
+    partial_identification, percentile_interval, stats, weight_summary, weighted_clopper_pearson,
 };
 use routewright_table::{PlainColumn, PlainTable};
 use serde::Serialize;
@@ -95,6 +96,10 @@ struct Answer {
     diagnostics: Overlap,
     /// Empirical likelihood (Cressie-Read) point estimate, with weights up to 1 / smallest propensity; without a limit where every propensity is 1.
     cressie_read: Option<f64>,
+    /// The likeliest value, with the same weights.
+    empirical_likelihood: f64,
+    /// Intervals beside those of the estimators; for rewards in [0, 1].
+    intervals: Option<Intervals>,
     lower_bounds: Option<LowerBounds>,
     /// What the policy's value can be whatever chose the actions; for policies that take one action and rewards in [0, 1].
     bounds_without_propensities: Option<IdentifiedSet>,
@@ -114,6 +119,17 @@ struct Row {
     upper: f64,
     bootstrap: Option<Interval>,
     uplift_over_log: Estimate,
+}
+
+/// Intervals of the policy's value that need no normal approximation.
+#[derive(Debug, Serialize)]
+struct Intervals {
+    /// Cressie-Read, with weights up to 1 / smallest propensity; without a limit where every propensity is 1.
+    cressie_read: Interval,
+    /// Holds at all looks at a growing log together.
+    anytime: Interval,
+    /// Clopper and Pearson's, with as many rows as the largest weight leaves; absent where all weights are 0.
+    exact: Option<Interval>,
 }
 
 /// An estimator that could not be used.
@@ -305,6 +321,7 @@ fn estimate(arguments: &Arguments, columns: &Columns) -> Result<Answer, OpeError
     // A log without chance does not say how large a weight could have been.
     let has_chance = overlap.smallest_propensity < 1.0;
     let largest = if has_chance { 1.0 / overlap.smallest_propensity } else { f64::INFINITY };
+    let range = Interval { lower: 0.0, upper: largest };
     let weighted = || sample.weights().iter().zip(&columns.rewards).map(|(weight, reward)| weight * reward).collect::<Vec<f64>>();
     let vectors = columns.vectors.as_ref().filter(|_| are_successes);
     Ok(Answer {
@@ -318,7 +335,13 @@ fn estimate(arguments: &Arguments, columns: &Columns) -> Result<Answer, OpeError
         warnings: warnings(&overlap, &estimators, vectors.is_none() && columns.vectors.is_some()),
         estimators,
         skipped,
-        cressie_read: cressie_read(&sample, Interval { lower: 0.0, upper: largest }),
+        cressie_read: cressie_read(&sample, range),
+        empirical_likelihood: empirical_likelihood(&sample, range),
+        intervals: are_successes.then(|| Intervals {
+            cressie_read: cressie_read_interval(&sample, range, Interval { lower: 0.0, upper: 1.0 }, two),
+            anytime: anytime_interval(&sample, two),
+            exact: weighted_clopper_pearson(&sample, two),
+        }),
         lower_bounds: (are_successes && has_chance).then(|| {
             let values = weighted();
             LowerBounds {
@@ -349,10 +372,15 @@ fn row(estimator: &Estimator, limit: Option<f64>, terms: &Terms, arguments: &Arg
         Some(clusters) => terms.clustered_estimate(clusters, two)?,
         None => terms.estimate(two),
     };
-    let bootstrap = (arguments.resamples > 0 && limit.is_none()).then(|| {
+    let resample = || -> Result<Interval, OpeError> {
         let mut rng = Seed(arguments.seed).derive(estimator.name, 0).rng();
-        percentile_interval(&terms.bootstrap(arguments.resamples, &mut rng), two)
-    });
+        let values = match &columns.clusters {
+            Some(clusters) => terms.clustered_bootstrap(clusters, arguments.resamples, &mut rng)?,
+            None => terms.bootstrap(arguments.resamples, &mut rng),
+        };
+        Ok(percentile_interval(&values, two))
+    };
+    let bootstrap = (arguments.resamples > 0 && limit.is_none()).then(resample).transpose()?;
     let logged = Terms { additive: columns.rewards.clone(), ratio: None };
     let uplift = paired_difference(terms, &logged, columns.clusters.as_deref(), two)?;
     Ok(Row {
@@ -450,7 +478,15 @@ fn in_words(answer: &Answer) -> String {
     line("matches", format!("{:.1} % of rows", 100.0 * match_share));
     line("smallest propensity", format!("{smallest_propensity}"));
     if let Some(value) = answer.cressie_read {
-        line("empirical likelihood", four(value));
+        line("empirical likelihood", format!("{} ({} Cressie-Read)", four(answer.empirical_likelihood), four(value)));
+    }
+    let ends = |interval: &Interval| format!("{:.4} to {:.4}", interval.lower, interval.upper);
+    if let Some(intervals) = &answer.intervals {
+        line("  its interval", format!("{} (Cressie-Read)", ends(&intervals.cressie_read)));
+        line("interval for nightly looks", ends(&intervals.anytime));
+        if let Some(exact) = &intervals.exact {
+            line("exact interval", ends(exact));
+        }
     }
     if let Some(bounds) = &answer.lower_bounds {
         line("lower bounds for any n", format!("{:.4} (Hoeffding), {:.4} (Bernstein)", bounds.hoeffding, bounds.bernstein));

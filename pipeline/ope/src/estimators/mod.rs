@@ -8,6 +8,7 @@ mod cressie_read;
 mod dm;
 mod dr;
 mod dr_os;
+mod empirical_likelihood;
 mod ips;
 mod mrdr;
 mod replay;
@@ -22,7 +23,8 @@ use routewright_domain::Estimate;
 use crate::stats::Confidence;
 use crate::{OpeError, Sample, Terms};
 
-pub use cressie_read::cressie_read;
+pub use cressie_read::{cressie_read, cressie_read_interval};
+pub use empirical_likelihood::empirical_likelihood;
 pub use mrdr::mrdr_weights;
 
 /// An estimator of a policy's mean reward.

@@ -4,8 +4,9 @@ use routewright_domain::{Arm, Interval, Seed};
 
 use super::*;
 use crate::{
-    Confidence, ESTIMATORS, Estimator, Terms, cressie_read, deterministic_bounds, estimator, paired_difference, partial_identification,
-    percentile_interval, slope, weight_summary,
+    Confidence, ESTIMATORS, Estimator, Terms, anytime_interval, cressie_read, cressie_read_interval, deterministic_bounds,
+    empirical_likelihood, estimator, least_error, paired_difference, partial_identification, percentile_interval, slope, weight_summary,
+    weighted_clopper_pearson,
 };
 
 /// The tolerance of issue 6.
@@ -91,6 +92,8 @@ fn weights_are_golden() {
             (summary.effective_sample_size, "ess"),
             (summary.largest_share, "max_w_share"),
             (summary.zero_share, "frac_zero_w"),
+            (summary.effective_sample_size / scenario.arms.len() as f64, "ess_over_n"),
+            (scenario.propensities.iter().map(|propensity| propensity.get()).fold(1.0, f64::min), "min_pscore"),
         ] {
             assert_close(found, number(&expected[key]), TIGHT, &format!("{name} {key}"));
         }
@@ -114,6 +117,15 @@ fn stored_resamples_give_the_joint_bootstrap() {
             let interval = percentile_interval(&values, TWO);
             assert_close(interval.lower, number(&expected["joint_percentile_95"][0]), TIGHT, &what("lower"));
             assert_close(interval.upper, number(&expected["joint_percentile_95"][1]), TIGHT, &what("upper"));
+            // What that library does instead: the denominator of the whole sample, in every resample.
+            let below = terms.ratio.as_ref().map_or(1.0, |ratio| crate::stats::mean(&ratio.denominator));
+            let above = |row: usize| terms.ratio.as_ref().map_or(0.0, |ratio| ratio.numerator[row] / below);
+            let frozen = Terms { additive: terms.additive.iter().enumerate().map(|(row, term)| term + above(row)).collect(), ratio: None };
+            let values: Vec<f64> = drawn.chunks_exact(rows).map(|resample| frozen.value_on(resample).unwrap()).collect();
+            let interval = percentile_interval(&values, TWO);
+            let theirs = &expected["fixed_denominator_percentile_95_obp_style"];
+            assert_close(interval.lower, number(&theirs[0]), TIGHT, &what("lower, frozen"));
+            assert_close(interval.upper, number(&theirs[1]), TIGHT, &what("upper, frozen"));
         }
     }
 }
@@ -137,6 +149,11 @@ fn our_own_resamples_come_near_the_joint_bootstrap_of_all_rows() {
     }
 }
 
+/// A limit as it is written in the golden files.
+fn limit_of(value: &Value) -> f64 {
+    value.as_f64().unwrap_or(f64::INFINITY)
+}
+
 #[test]
 fn tuned_limits_are_golden() {
     const LIMITS: [f64; 9] = [1.0, 2.0, 5.0, 10.0, 50.0, 100.0, 500.0, 1000.0, f64::INFINITY];
@@ -146,20 +163,65 @@ fn tuned_limits_are_golden() {
             let expected = &scenario.expected["tuned"][format!("{key}/slope")];
             let tuned = slope(estimator(ours).unwrap(), &sample, &LIMITS, number(&expected["delta"])).unwrap();
             assert_close(tuned.value, number(&expected["value"]), TIGHT, &format!("{name} {key}"));
+            // Limits above the largest weight are all the same: theirs may be another of them, with the same estimate.
+            let at_theirs = estimator(ours).unwrap().terms_with_limit(&sample, limit_of(&expected["best_lambda"])).unwrap().value();
+            assert_close(tuned.value, at_theirs, TIGHT, &format!("{name} {key} limit"));
         }
     }
 }
 
 #[test]
-fn the_cressie_read_estimate_is_golden() {
+fn limits_of_the_least_error_are_golden() {
+    const LIMITS: [f64; 9] = [f64::INFINITY, 1000.0, 500.0, 100.0, 50.0, 10.0, 5.0, 2.0, 1.0];
+    for (name, scenario) in scenarios() {
+        let sample = scenario.sample();
+        for (key, ours) in [("switch-dr", "switch_dr"), ("dr-os", "dr_os"), ("dr", "clipped_dr"), ("ipw", "clipped_ips")] {
+            let expected = &scenario.expected["tuned"][format!("{key}/mse")];
+            // In their order of trying, which decides between equals.
+            let mut limits = LIMITS;
+            if expected["lambdas"][0] == 1.0 {
+                limits.reverse();
+            }
+            let tuned = least_error(estimator(ours).unwrap(), &sample, &limits, number(&expected["delta"])).unwrap();
+            assert_close(tuned.value, number(&expected["value"]), TIGHT, &format!("{name} {key}"));
+            // Limits above the largest weight are all the same: theirs may be another of them, with the same estimate.
+            let at_theirs = estimator(ours).unwrap().terms_with_limit(&sample, limit_of(&expected["best_lambda"])).unwrap().value();
+            assert_close(tuned.value, at_theirs, TIGHT, &format!("{name} {key} limit"));
+        }
+    }
+}
+
+#[test]
+fn empirical_likelihood_and_its_intervals_are_golden() {
+    const UNIT: Interval = Interval { lower: 0.0, upper: 1.0 };
     for (name, scenario) in scenarios() {
         let expected = &scenario.expected["vw_estimators_0.2.2"];
         if expected.is_null() {
             continue;
         }
-        let upper = expected["wmax_used"].as_f64().unwrap_or(f64::INFINITY);
-        let found = cressie_read(&scenario.sample(), Interval { lower: 0.0, upper }).unwrap();
-        assert_close(found, number(&expected["cressieread"]), TIGHT, name);
+        let sample = scenario.sample();
+        let range = Interval { lower: 0.0, upper: expected["wmax_used"].as_f64().unwrap_or(f64::INFINITY) };
+        let close =
+            |found: f64, key: &str, tolerance: f64| assert_close(found, key_number(expected, key), tolerance, &format!("{name} {key}"));
+        let pair = |found: Interval, key: &str, tolerance: f64| {
+            close(found.lower, &format!("{key}/0"), tolerance);
+            close(found.upper, &format!("{key}/1"), tolerance);
+        };
+        // Their sums of weights are rounded row by row.
+        close(terms("ipw", &sample).value(), "ips", 2e-14);
+        close(terms("snipw", &sample).value(), "snips", 1e-13);
+        close(empirical_likelihood(&sample, range), "mle", TIGHT);
+        close(cressie_read(&sample, range).unwrap(), "cressieread", TIGHT);
+        // F and beta quantiles of two libraries.
+        pair(cressie_read_interval(&sample, range, UNIT, TWO), "interval_cressieread", 1e-10);
+        pair(weighted_clopper_pearson(&sample, TWO).unwrap(), "interval_clopper_pearson", 1e-10);
+        // Their root finder stops at 2e-12, and the incomplete gamma functions of large shapes agree to ten digits.
+        pair(anytime_interval(&sample, TWO), "interval_cs_anytime", 1e-9);
+        // Wald's with the variance of n − 1.
+        let estimate = terms("ipw", &sample).estimate(TWO);
+        let n = scenario.arms.len() as f64;
+        let half = TWO.z() * estimate.std_error * (n / (n - 1.0)).sqrt();
+        pair(Interval { lower: estimate.value - half, upper: estimate.value + half }, "interval_gaussian", TIGHT);
     }
 }
 
@@ -201,6 +263,17 @@ fn bounds_of_a_log_without_chance_are_golden() {
         assert_close(set.bounds.upper, number(&expected["v_eval_upper"]), TIGHT, name);
         assert_close(set.lower_std_error, number(&expected["se_lower"]), TIGHT, name);
         assert_close(set.upper_std_error, number(&expected["se_upper"]), TIGHT, name);
+        let rows = || choices.iter().zip(&scenario.arms).zip(&scenario.rewards);
+        let of = |agrees: bool| {
+            let rewards: Vec<f64> = rows().filter(|((choice, ran), _)| (choice == ran) == agrees).map(|(_, reward)| *reward).collect();
+            (rewards.len() as f64 / choices.len() as f64, crate::stats::mean(&rewards))
+        };
+        assert_close(of(true).0, number(&expected["match_rate"]), TIGHT, name);
+        assert_close(terms("rm", &scenario.sample()).value(), number(&expected["agreement_subset_success"]), TIGHT, name);
+        let (share, success) = of(false);
+        assert_close(success, number(&expected["disagreement_subset_logged_success"]), TIGHT, name);
+        assert_close(-share * success, number(&expected["check_uplift_lower_eq_minus_P_success_and_mismatch"]), TIGHT, name);
+        assert_close(share * (1.0 - success), number(&expected["check_uplift_upper_eq_P_failure_and_mismatch"]), TIGHT, name);
         if name.starts_with("S5a") {
             // The log is deterministic, so what ran is the static policy.
             let comparison = crate::Comparison::new(scenario.log(), &choices, &scenario.arms).unwrap();
@@ -220,5 +293,10 @@ fn lower_bounds_for_every_sample_size_are_golden() {
         let values = terms("ipw", &scenario.sample()).additive;
         assert_close(crate::stats::hoeffding_lower(&values, largest, 0.05), number(&expected["hoeffding"]), TIGHT, name);
         assert_close(crate::stats::bernstein_lower(&values, largest, 0.05), number(&expected["bernstein_MP"]), TIGHT, name);
+        let seen = values.iter().copied().fold(0.0, f64::max);
+        let invalid = number(&expected["hoeffding_empirical_max_INVALID"]);
+        assert_close(crate::stats::hoeffding_lower(&values, seen, 0.05), invalid, TIGHT, name);
+        // Student's quantile of two libraries.
+        assert_close(crate::stats::student_lower(&values, 0.05), number(&expected["student_t"]), 1e-10, name);
     }
 }

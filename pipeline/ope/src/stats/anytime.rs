@@ -8,10 +8,15 @@ use super::confidence_sequences::two_sided_rho;
 ///
 /// Source: Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas (2021). Golden values: gbstats.
 pub fn asymptotic_half_width(variance: f64, n: f64, tuned_for: f64, alpha: f64) -> f64 {
-    let log_alpha = alpha.ln();
-    let rho2 = (-2.0 * log_alpha + (-2.0 * log_alpha + 1.0).ln()) / tuned_for;
+    let rho2 = asymptotic_tuning(tuned_for, alpha).powi(2);
     let scale = n * rho2 + 1.0;
     variance.sqrt() * (2.0 * scale / (n * n * rho2) * (scale.sqrt() / alpha).ln()).sqrt()
+}
+
+/// The tuning ρ of [`asymptotic_half_width`] that is tightest after `tuned_for` rows.
+pub fn asymptotic_tuning(tuned_for: f64, alpha: f64) -> f64 {
+    let twice_log = -2.0 * alpha.ln();
+    ((twice_log + (twice_log + 1.0).ln()) / tuned_for).sqrt()
 }
 
 /// The two-sided normal mixture bound of a sub-Gaussian sum with intrinsic time `v`, tightest at `v_opt`.

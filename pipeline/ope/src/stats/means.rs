@@ -2,6 +2,7 @@
 
 use routewright_domain::Interval;
 use serde::{Deserialize, Serialize};
+use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use super::{Confidence, normal_sf, student_quantile};
 use crate::OpeError;
@@ -48,6 +49,13 @@ pub struct WelchTest {
     pub degrees: f64,
     /// Interval of the difference.
     pub interval: Interval,
+}
+
+impl WelchTest {
+    /// Two-sided p-value.
+    pub fn p_value(&self) -> f64 {
+        StudentsT::new(0.0, 1.0, self.degrees).map_or(f64::NAN, |student| 2.0 * student.cdf(-self.t.abs()))
+    }
 }
 
 /// Welch's comparison of two groups; `None` with fewer than two values in one of them.
@@ -136,6 +144,15 @@ pub fn cuped(covariate: &[f64], outcome: &[f64]) -> Result<f64, OpeError> {
     let covariance: f64 = covariate.iter().zip(outcome).map(|(x, y)| (x - x_mean) * (y - y_mean)).sum();
     let variance: f64 = covariate.iter().map(|x| (x - x_mean) * (x - x_mean)).sum();
     Ok(if variance == 0.0 { 0.0 } else { covariance / variance })
+}
+
+/// The outcomes without what a covariate known beforehand explains: `y − θ (x − mean x)`, with the same mean and less variance.
+///
+/// # Errors
+/// [`OpeError::Length`] when the columns differ in length.
+pub fn cuped_adjusted(covariate: &[f64], outcome: &[f64]) -> Result<Vec<f64>, OpeError> {
+    let (slope, centre) = (cuped(covariate, outcome)?, mean(covariate));
+    Ok(covariate.iter().zip(outcome).map(|(x, y)| y - slope * (x - centre)).collect())
 }
 
 /// The mean; NaN of nothing.
