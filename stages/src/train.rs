@@ -94,7 +94,7 @@ pub(crate) struct Train;
 impl Stage for Train {
     const NAME: &'static str = "train";
     const SUMMARY: &'static str = "grows a path classifier and per path a success and a latency regressor on the training window";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const USES_SEED: bool = true;
     type Params = TrainParams;
     type Inputs = (Features,);
@@ -209,7 +209,15 @@ impl<'a> Training<'a> {
         let success = |row: &u32| f64::from(u8::from(self.table.outcomes.successes[*row as usize] == Some(true)));
         // A router that ranks by grade is judged by grade: a gain in time is one that success does not see.
         let earned: Vec<f64> = self.grades.clone().unwrap_or_else(|| self.rows.iter().map(success).collect());
-        let found = OutOfFold { table: self.table, rows: self.rows, success: &predictions, worth: &worths, earned: &earned, fallback };
+        let found = OutOfFold {
+            table: self.table,
+            rows: self.rows,
+            queries: &self.groups,
+            success: &predictions,
+            worth: &worths,
+            earned: &earned,
+            fallback,
+        };
         let (min_gain, gain_candidates) =
             if self.params.tune_min_gain { gain::choose(&policy, &found) } else { (policy.settings.min_gain, Vec::new()) };
         policy.settings.min_gain = min_gain;

@@ -17,6 +17,8 @@ pub(super) struct OutOfFold<'a> {
     pub table: &'a FeatureTable,
     /// Rows of the table.
     pub rows: &'a [u32],
+    /// Identity of every row's query, in the order of the rows.
+    pub queries: &'a [u64],
     /// Predicted success, rows × paths, row after row; `NaN` without a model.
     pub success: &'a [f64],
     /// What the utility of a path starts from, in the same order: predicted success, or the grade.
@@ -54,7 +56,11 @@ pub(super) fn choose(policy: &Policy, found: &OutOfFold<'_>) -> (f64, Vec<GainCa
     let judged: Vec<Judged> = gains.iter().map(|gain| judge(policy, *gain, found, &weights)).collect();
     let best = judged.iter().max_by(|left, right| left.value.total_cmp(&right.value));
     let Some(best) = best.filter(|best| best.value.is_finite()) else { return (configured, Vec::new()) };
-    let chosen = (0..gains.len()).rev().find(|position| best.value - judged[*position].value <= std_error(best, &judged[*position]));
+    let is_equal = |one: &Judged| {
+        let influence = best.influence.iter().zip(&one.influence).map(|(a, b)| a - b);
+        best.value - one.value <= std_error(influence.zip(found.queries.iter().copied()))
+    };
+    let chosen = (0..gains.len()).rev().find(|position| is_equal(&judged[*position]));
     let candidate =
         |(gain, judged): (&f64, &Judged)| GainCandidate { min_gain: *gain, success: judged.value, disagreement: judged.disagreement };
     (chosen.map_or(configured, |position| gains[position]), gains.iter().zip(&judged).map(candidate).collect())
@@ -78,8 +84,8 @@ pub(super) fn helped_types(policy: &Policy, found: &OutOfFold<'_>) -> Vec<String
     }
     let is_helped = |rows: &[usize]| {
         let (ours, theirs) = (MatchedMean::of(&learned, rows)?, MatchedMean::of(&fixed, rows)?);
-        let influence = rows.iter().map(|row| ours.influence(learned[*row]) - theirs.influence(fixed[*row]));
-        let std_error = influence.map(|psi| psi * psi).sum::<f64>().sqrt() / rows.len() as f64;
+        let influence = |row: &usize| (ours.influence(learned[*row]) - theirs.influence(fixed[*row]), found.queries[*row]);
+        let std_error = std_error(rows.iter().map(influence));
         Some(ours.value - theirs.value > TYPE_Z * std_error && ours.value > theirs.value)
     };
     let helped = rows_of.iter().filter(|(_, rows)| rows.len() >= MIN_TYPE_ROWS && is_helped(rows) == Some(true));
@@ -141,11 +147,16 @@ fn judge(policy: &Policy, gain: f64, found: &OutOfFold<'_>, weights: &[f64]) -> 
     Judged { matched, value, influence, disagreement: n_differing as f64 / found.rows.len() as f64 }
 }
 
-/// Standard error of the difference of two candidates, row by row.
-fn std_error(left: &Judged, right: &Judged) -> f64 {
-    let n = left.influence.len() as f64;
-    let squares: f64 = left.influence.iter().zip(&right.influence).map(|(a, b)| (a - b).powi(2)).sum();
-    (squares / n / n).sqrt()
+/// Standard error of a mean whose rows have these influences and belong to these queries: `sqrt(Σ_q (Σ_{i∈q} ψᵢ)²) / n`.
+///
+/// The runs of several paths on one query succeed and fail together. Row by row, what two policies share would count as noise of their difference.
+fn std_error(influence: impl Iterator<Item = (f64, u64)>) -> f64 {
+    let (mut sums, mut n_rows) = (BTreeMap::new(), 0_u64);
+    for (psi, query) in influence {
+        *sums.entry(query).or_insert(0.0) += psi;
+        n_rows += 1;
+    }
+    sums.values().map(|sum: &f64| sum * sum).sum::<f64>().sqrt() / n_rows as f64
 }
 
 #[cfg(test)]
@@ -184,11 +195,20 @@ mod tests {
             settings: PolicySettings::default(),
         };
         let rows: Vec<u32> = (0..n_rows as u32).collect();
+        let queries: Vec<u64> = (0..n_rows as u64).collect();
         let predictions: Vec<f64> = rows.iter().flat_map(|_| [0.75, 0.75 + predicted]).collect();
         let earned: Vec<f64> = (0..n_rows).map(|row| f64::from(u8::from(success(row)))).collect();
         look(
             &policy,
-            &OutOfFold { table: &table, rows: &rows, success: &predictions, worth: &predictions, earned: &earned, fallback: Arm(0) },
+            &OutOfFold {
+                table: &table,
+                rows: &rows,
+                queries: &queries,
+                success: &predictions,
+                worth: &predictions,
+                earned: &earned,
+                fallback: Arm(0),
+            },
         )
     }
 
@@ -206,5 +226,13 @@ mod tests {
     #[test]
     fn a_gain_that_is_only_predicted_moves_nothing() {
         assert_eq!(chosen(0.1, false), 0.2);
+    }
+
+    #[test]
+    fn runs_on_one_query_are_compared_with_each_other() {
+        // Two policies earn the same on a hard query and on an easy one: nothing is uncertain about their difference.
+        let shared = [(-1.0, 7), (1.0, 7), (2.0, 8), (-2.0, 8)];
+        assert_eq!(std_error(shared.into_iter()), 0.0);
+        assert_eq!(std_error([(-1.0, 7), (1.0, 8), (2.0, 9), (-2.0, 10)].into_iter()), 10.0_f64.sqrt() / 4.0);
     }
 }
