@@ -1,4 +1,5 @@
-//! `compare`: what changed from one run to another: settings, inputs, metrics, verdict; and a figure of the way there.
+//! `compare`: what changed from one run to another: settings, inputs, metrics, verdict; and a figure of the way there. In a CI, `--tolerance` says how
+//! much metrics may move, and the exit code whether they stayed within.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use stages::trend::{Found, trend};
 
-use crate::exit::Exit;
+use crate::exit::{Exit, UsageError};
 use crate::layout::{Align, aligned};
 use crate::manifest::{self, Recorded};
 use crate::messages::Messages;
@@ -24,6 +25,9 @@ pub(crate) struct Arguments {
     /// Show metrics that did not change, too
     #[arg(long)]
     all: bool,
+    /// Exit with 10 when a metric moves by more than this share of itself, appears or goes away, or the verdict changes; 0 allows no change
+    #[arg(long, value_name = "SHARE")]
+    tolerance: Option<f64>,
 }
 
 /// Something that differs; absent where only one run has it.
@@ -36,6 +40,9 @@ struct Change<T> {
 
 /// Compares two runs on record.
 pub(crate) fn run(arguments: &Arguments, project: &ProjectArguments, messages: &Messages) -> anyhow::Result<Exit> {
+    if let Some(tolerance) = arguments.tolerance.filter(|tolerance| !(0.0 <= *tolerance && tolerance.is_finite())) {
+        return Err(UsageError(format!("`--tolerance` must be a number of at least 0, found {tolerance}")).into());
+    }
     let all = manifest::all(&project.project)?;
     let first = manifest::find(&project.project, &all, &arguments.first)?;
     let second = manifest::find(&project.project, &all, &arguments.second)?;
@@ -70,12 +77,30 @@ pub(crate) fn run(arguments: &Arguments, project: &ProjectArguments, messages: &
         text.push_str(&format!("\n{}", aligned(&["metric", "from", "to", "change"], &rows, &align)));
     }
     text.push_str(&format!("\ntrend      {}\n", figure.display()));
+    let moved: Option<Vec<&str>> = arguments.tolerance.map(|tolerance| moved(&metrics, (&first.verdict, &second.verdict), tolerance));
+    match &moved {
+        Some(moved) if moved.is_empty() => text.push_str("tolerance  kept\n"),
+        Some(moved) => text.push_str(&format!("tolerance  exceeded by {}\n", moved.join(", "))),
+        None => {}
+    }
     let document = json!({
         "schema_version": 1, "from": first.id, "to": second.id, "verdict": { "from": first.verdict, "to": second.verdict },
         "settings": settings, "inputs": inputs, "metrics": metrics, "trend": figure,
+        "tolerance": arguments.tolerance, "moved": moved,
     });
     messages.result(&text, &document)?;
-    Ok(Exit::Done)
+    Ok(if moved.is_some_and(|moved| !moved.is_empty()) { Exit::Refused } else { Exit::Done })
+}
+
+/// Metrics that moved by more than a share of the larger of their two values, or that only one run has; `verdict` where it changed.
+fn moved<'a>(metrics: &'a [Change<f64>], verdicts: (&Option<String>, &Option<String>), tolerance: f64) -> Vec<&'a str> {
+    let stays = |change: &Change<f64>| match (change.from, change.to) {
+        // What is no number on both sides did not move.
+        (Some(from), Some(to)) => (from - to).abs() <= tolerance * from.abs().max(to.abs()) || (from.is_nan() && to.is_nan()),
+        (from, to) => from.is_none() && to.is_none(),
+    };
+    let changed = metrics.iter().filter(|change| !stays(change)).map(|change| change.name.as_str());
+    (verdicts.0 != verdicts.1).then_some("verdict").into_iter().chain(changed).collect()
 }
 
 /// What is different in two maps, in the order of the names.
@@ -146,5 +171,15 @@ mod tests {
     #[test]
     fn numbers_are_short() {
         assert_eq!([1.0, -0.000_000_1, 0.25, 1234.5].map(number), ["1", "0", "0.25", "1234.5"]);
+    }
+
+    #[test]
+    fn metrics_may_move_within_the_tolerance_and_the_verdict_may_not() {
+        let change = |name: &str, from: Option<f64>, to: Option<f64>| Change { name: name.to_owned(), from, to };
+        let metrics = [change("auc", Some(0.80), Some(0.79)), change("rows", Some(100.0), None), change("harm", Some(0.0), Some(0.0))];
+        let (keep, adopt) = (Some("KEEP".to_owned()), Some("ADOPT".to_owned()));
+        assert_eq!(moved(&metrics[..1], (&keep, &keep), 0.02), Vec::<&str>::new());
+        assert_eq!(moved(&metrics, (&keep, &keep), 0.01), ["auc", "rows"]);
+        assert_eq!(moved(&metrics[2..], (&keep, &adopt), 0.0), ["verdict"]);
     }
 }

@@ -1,12 +1,17 @@
 //! `bench replay`: the six usual estimators with a thousand resamples on one log, and additive estimators over a log that fits into no memory.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Instant;
 
+use anyhow::{Context, bail};
 use rand::RngExt;
 use rayon::prelude::*;
 use routewright_domain::{Arm, Log, Propensity, Rng, Seed, Target};
 use routewright_ope::{Confidence, Estimate, Moments, Sample, estimator, percentile_interval};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{cpu_seconds, peak_mebibytes};
 use crate::exit::{Exit, UsageError};
@@ -45,7 +50,13 @@ pub(crate) struct Arguments {
     /// Rows of the log that is streamed
     #[arg(long, value_name = "N", default_value_t = 10_000_000)]
     stream: usize,
+    /// Python with obp, to run Open Bandit Pipeline beside on the same log
+    #[arg(long, value_name = "PATH")]
+    peer_python: Option<PathBuf>,
 }
+
+/// The script that runs Open Bandit Pipeline; part of the program, so that it is found wherever the program is.
+const PEER: &str = include_str!("../../../../../tests/peers/replay.py");
 
 /// What was measured.
 #[derive(Debug, Serialize)]
@@ -58,7 +69,20 @@ struct Answer {
     wall_seconds: f64,
     /// Stored CPU seconds of Open Bandit Pipeline over ours; only for the size they were measured at.
     obp_over_ours: Option<f64>,
+    /// Open Bandit Pipeline on the same log, where it was asked for.
+    peer: Option<Peer>,
     stream: Streamed,
+}
+
+/// Open Bandit Pipeline on the same log: its answer, and its CPU seconds.
+#[derive(Debug, Serialize)]
+struct Peer {
+    version: String,
+    /// Largest relative difference of its point estimates from ours.
+    largest_difference: f64,
+    cpu_seconds: f64,
+    over_ours: f64,
+    estimators: Value,
 }
 
 /// One estimator.
@@ -111,15 +135,18 @@ pub(crate) fn run(arguments: &Arguments, messages: &Messages) -> anyhow::Result<
 fn on_one_log(arguments: &Arguments, stream: Streamed) -> anyhow::Result<Answer> {
     let mut rng = Seed(1).derive("bench", 0).rng();
     let rows: Vec<Row> = (0..arguments.rows).map(|_| draw(&mut rng)).collect();
-    let arms: Vec<Arm> = rows.iter().map(|row| row.ran).collect();
-    let rewards: Vec<f64> = rows.iter().map(|row| row.reward).collect();
-    let propensities = rows.iter().map(|row| Propensity::try_from(row.propensity)).collect::<Result<Vec<_>, _>>()?;
-    let learned: Vec<Arm> = rows.iter().map(|row| row.learned).collect();
-    let predictions: Vec<f64> = rows.iter().flat_map(|row| row.predictions).collect();
+    let columns = Columns {
+        arms: rows.iter().map(|row| row.ran).collect(),
+        rewards: rows.iter().map(|row| row.reward).collect(),
+        propensities: rows.iter().map(|row| Propensity::try_from(row.propensity)).collect::<Result<Vec<_>, _>>()?,
+        learned: rows.iter().map(|row| row.learned).collect(),
+        predictions: rows.iter().flat_map(|row| row.predictions).collect(),
+    };
     drop(rows);
     let (cpu, wall) = (cpu_seconds().unwrap_or_default(), Instant::now());
-    let target = Target::deterministic(PATHS, &learned)?;
-    let sample = Sample::new(Log::new(PATHS, &arms, &rewards, &propensities)?, &target)?.with_model(&predictions)?;
+    let target = Target::deterministic(PATHS, &columns.learned)?;
+    let log = Log::new(PATHS, &columns.arms, &columns.rewards, &columns.propensities)?;
+    let sample = Sample::new(log, &target)?.with_model(&columns.predictions)?;
     let mut estimators = Vec::new();
     for entry in COMPARED.iter().filter_map(|name| estimator(name)) {
         let before = cpu_seconds().unwrap_or_default();
@@ -144,11 +171,62 @@ fn on_one_log(arguments: &Arguments, stream: Streamed) -> anyhow::Result<Answer>
         schema_version: 1,
         rows: arguments.rows,
         resamples: arguments.resamples,
-        estimators,
         cpu_seconds: spent,
         wall_seconds: wall.elapsed().as_secs_f64(),
         obp_over_ours: comparable.then(|| OBP_CPU_SECONDS / spent),
+        peer: arguments.peer_python.as_ref().map(|python| peer(python, arguments.resamples, &columns, &estimators, spent)).transpose()?,
+        estimators,
         stream,
+    })
+}
+
+/// The log, column by column.
+struct Columns {
+    arms: Vec<Arm>,
+    rewards: Vec<f64>,
+    propensities: Vec<Propensity>,
+    learned: Vec<Arm>,
+    /// Rows × paths.
+    predictions: Vec<f64>,
+}
+
+/// Largest relative difference of point estimates that counts as equal: they are added up in another order.
+const EQUAL: f64 = 1e-9;
+
+/// Runs Open Bandit Pipeline on the same log; refuses to compare times where its point estimates differ.
+fn peer(python: &Path, resamples: usize, columns: &Columns, ours: &[Measured], spent: f64) -> anyhow::Result<Peer> {
+    let place = tempfile::tempdir()?;
+    let write = |name: &str, bytes: Vec<u8>| fs::write(place.path().join(name), bytes);
+    let arms = |arms: &[Arm]| arms.iter().flat_map(|arm| arm.0.to_le_bytes()).collect::<Vec<u8>>();
+    let numbers = |numbers: &[f64]| numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>();
+    write("arms", arms(&columns.arms))?;
+    write("learned", arms(&columns.learned))?;
+    write("rewards", numbers(&columns.rewards))?;
+    write("propensities", columns.propensities.iter().flat_map(|propensity| propensity.get().to_le_bytes()).collect())?;
+    write("predictions", numbers(&columns.predictions))?;
+    let output = Command::new(python).args(["-c", PEER]).arg(place.path()).args([PATHS.to_string(), resamples.to_string()]).output();
+    let output = output.with_context(|| format!("cannot run `{}`", python.display()))?;
+    let last = String::from_utf8_lossy(&output.stdout).lines().last().unwrap_or_default().to_owned();
+    let answer: Value =
+        serde_json::from_str(&last).with_context(|| format!("the peer failed: {}", String::from_utf8_lossy(&output.stderr)))?;
+    // A number that is missing is as far away as can be.
+    let number = |name: &str, key: &str| answer["estimators"][name][key].as_f64().unwrap_or(f64::INFINITY);
+    let distance = |one: &Measured| (number(one.name, "value") - one.value).abs() / one.value.abs();
+    if let Some(other) = ours.iter().find(|one| distance(one) > EQUAL) {
+        bail!(
+            "the peer's `{}` is {}, ours {}: times of different answers are not compared",
+            other.name,
+            number(other.name, "value"),
+            other.value
+        );
+    }
+    let cpu_seconds = ours.iter().map(|one| number(one.name, "cpu_seconds")).sum();
+    Ok(Peer {
+        version: answer["version"].as_str().unwrap_or_default().to_owned(),
+        largest_difference: ours.iter().map(distance).fold(0.0, f64::max),
+        cpu_seconds,
+        over_ours: cpu_seconds / spent,
+        estimators: answer["estimators"].clone(),
     })
 }
 
@@ -239,6 +317,12 @@ fn in_words(answer: &Answer) -> String {
     text.push_str(&format!("\nall together {:.2} CPU s, {:.2} s on the wall", answer.cpu_seconds, answer.wall_seconds));
     if let Some(ratio) = answer.obp_over_ours {
         text.push_str(&format!("; Open Bandit Pipeline's stored {OBP_CPU_SECONDS:.0} CPU s are {ratio:.0} times that"));
+    }
+    if let Some(peer) = &answer.peer {
+        text.push_str(&format!(
+            "\nOpen Bandit Pipeline {} on the same log: {:.1} CPU s, {:.0} times that; point estimates differ by {:.0e} at most",
+            peer.version, peer.cpu_seconds, peer.over_ours, peer.largest_difference
+        ));
     }
     let stream = &answer.stream;
     text.push_str(&format!(
