@@ -161,16 +161,23 @@ impl CascadeLog {
 
     /// Adds a decision with its layers, or puts it in the place of one with the same id: later lines of a log bring outcomes.
     pub fn put(&mut self, decision: &Decision, layers: &[LayerAttempt]) {
-        let event = self.event_of(decision);
+        let mut event = self.event_of(decision);
+        let attempts: Vec<CascadeAttempt> = layers.iter().map(|layer| self.attempt_of(layer)).collect();
         let events = &self.events;
         let by_id = self.by_id.get_or_insert_with(|| events.iter().map(|event| (event.id, event.timestamp)).collect());
         if let Some(timestamp) = by_id.get(&event.id).copied() {
             let same_time = self.between(timestamp, Timestamp(timestamp.0.saturating_add(1)));
             if let Some(at) = self.events[same_time.clone()].iter().position(|other| other.id == event.id) {
-                self.events.remove(same_time.start + at);
+                let at = same_time.start + at;
+                if timestamp == event.timestamp {
+                    (event.first, event.n_attempts) = (self.attempts.len() as u32, attempts.len() as u32);
+                    self.attempts.extend(attempts);
+                    self.events[at] = event;
+                    return;
+                }
+                self.events.remove(at);
             }
         }
-        let attempts: Vec<CascadeAttempt> = layers.iter().map(|layer| self.attempt_of(layer)).collect();
         self.push(event, attempts);
     }
 

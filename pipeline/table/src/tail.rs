@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use bumpalo::Bump;
 use rayon::prelude::*;
@@ -34,6 +34,8 @@ pub struct Appended {
 pub struct Tail {
     sources: Vec<PathBuf>,
     files: BTreeMap<PathBuf, Followed>,
+    /// Files whose first bytes were read before, as they were named then: perhaps relative to another folder.
+    before: Vec<(PathBuf, u64, Option<&'static Format>)>,
 }
 
 /// A file that is followed.
@@ -47,13 +49,14 @@ struct Followed {
 impl Tail {
     /// Follows files and the logs of folders, from their first records on. Files that come later to a folder are read, too.
     pub fn new(sources: Vec<PathBuf>) -> Self {
-        Self { sources, files: BTreeMap::new() }
+        Self { sources, files: BTreeMap::new(), before: Vec::new() }
     }
 
     /// Leaves out the first bytes of a file, which were read before. `format`: its name, where it is known.
     pub fn skip(&mut self, file: &Path, n_bytes: u64, format: Option<&str>) {
-        let format = format.and_then(format_named);
-        self.files.insert(fs::canonicalize(file).unwrap_or_else(|_| file.to_owned()), Followed { n_bytes, format });
+        let file = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+        let named = file.components().skip_while(|part| !matches!(part, Component::Normal(_))).collect();
+        self.before.push((named, n_bytes, format.and_then(format_named)));
     }
 
     /// Reads what was appended. A last record that is not complete waits for the next look; a file that became shorter was rotated and is
@@ -66,7 +69,9 @@ impl Tail {
         let mut appended = Appended::default();
         for path in find(&sources)?.files {
             let known = fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
-            let followed = self.files.entry(known).or_default();
+            let before = self.before.iter().find(|(named, ..)| known.ends_with(named));
+            let (n_bytes, format) = before.map_or((0, None), |(_, n_bytes, format)| (*n_bytes, *format));
+            let followed = self.files.entry(known).or_insert(Followed { n_bytes, format });
             read_appended(&path, followed, take, &mut appended).map_err(|error| IngestError::read(&path, error))?;
         }
         Ok(appended)
@@ -199,7 +204,9 @@ mod tests {
         let path = folder.path().join("x.jsonl");
         fs::write(&path, event("1") + &event("2") + "{\"a\":\n" + &event("3")).unwrap();
         let mut tail = Tail::new(vec![path.clone()]);
-        tail.skip(&path, event("1").len() as u64, Some("cortex"));
+        // Named as from another working folder.
+        let named = Path::new("..").join(folder.path().file_name().unwrap()).join("x.jsonl");
+        tail.skip(&named, event("1").len() as u64, Some("cortex"));
         let mut n_seen = 0;
         assert_eq!(tail.read(&mut |_, _| n_seen += 1).unwrap(), Appended { n_decisions: 2, n_rejected: 1 });
         assert_eq!(n_seen, 2);
