@@ -60,6 +60,33 @@ fn tables_and_log_tell_the_same_and_new_lines_count() {
 }
 
 #[test]
+fn tables_know_their_log_again_from_another_folder() {
+    let folder = Project::generated(QUICK);
+    let root = folder.path("");
+    let run_in = |place: &str, arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_routewright"));
+        let output = command.args(arguments).current_dir(root.join(place)).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    run_in("", &["ingest"]);
+    let log = root.join("data/raw/performance.jsonl");
+    let text = std::fs::read_to_string(&log).unwrap();
+    let last = text.lines().last().unwrap();
+    let new = last.replace("\"event_id\":\"route-", "\"event_id\":\"route-new-");
+    // What ingest has read counts no more, whatever stands there now: only the line after it is new.
+    let garbled = text.replacen("\"event_id\":\"route-", "\"event_it\":\"route-", 400);
+    assert_eq!(garbled.len(), text.len());
+    std::fs::write(&log, garbled + &new + "\n").unwrap();
+    for (place, project) in [("", "."), ("data/raw", "../.."), ("reports", "..")] {
+        std::fs::create_dir_all(root.join(place)).unwrap();
+        let shown = run_in(place, &["--project", project, "--json", "dashboard", "-w", "168"]);
+        let shown: Value = serde_json::from_slice(&shown).unwrap();
+        assert_eq!((shown["rejected"].as_u64(), shown["overview"]["events"].as_u64()), (Some(0), Some(501)), "from `{place}`");
+    }
+}
+
+#[test]
 fn an_analysis_is_one_json_document_and_unknown_layers_are_named() {
     let project = Project::generated(QUICK);
     let ran = project.run(&["analyze", "-f", "json", "-l", "semantic", "-w", "168"]);

@@ -43,6 +43,8 @@ pub(crate) struct Feed {
     /// Logs that are followed.
     sources: Vec<PathBuf>,
     tail: Tail,
+    /// Hours before the last event that were read.
+    hours: f64,
 }
 
 /// The part of time that is looked at.
@@ -94,12 +96,12 @@ impl Feed {
         }
         let loaded = project.load(&[])?;
         let params = CascadeParams::of(&loaded.config)?;
+        let hours = arguments.hours + hours_before;
         let mut feed = if arguments.input.is_empty() {
-            Self::of_project(&loaded, params, (arguments.hours + hours_before) * HOUR)?
+            Self::of_project(&loaded, params, hours)?
         } else {
             let origin = arguments.input.iter().map(|input| input.display().to_string()).collect::<Vec<_>>().join(", ");
-            let (sources, tail) = (arguments.input.clone(), Tail::new(arguments.input.clone()));
-            Self { log: CascadeLog::default(), params, origin, n_rejected: 0, sources, tail }
+            Self::of_logs(arguments.input.clone(), origin, params, hours)
         };
         feed.read_new()?;
         if feed.log.events().is_empty() {
@@ -114,13 +116,26 @@ impl Feed {
         Ok(feed)
     }
 
-    fn of_project(project: &Project, params: CascadeParams, span: f64) -> anyhow::Result<Self> {
+    /// Reads what a longer window needs; nothing happens where it is read already.
+    pub(crate) fn widen(&mut self, hours: f64, input: &[PathBuf], project: &ProjectArguments) -> anyhow::Result<()> {
+        if self.hours < hours {
+            *self = Self::open(&WindowArguments { hours, input: input.to_vec() }, 0.0, project)?;
+        }
+        Ok(())
+    }
+
+    fn of_logs(sources: Vec<PathBuf>, origin: String, params: CascadeParams, hours: f64) -> Self {
+        let tail = Tail::new(sources.clone()).within((hours * HOUR) as i64);
+        Self { log: CascadeLog::default(), params, origin, n_rejected: 0, sources, tail, hours }
+    }
+
+    fn of_project(project: &Project, params: CascadeParams, hours: f64) -> anyhow::Result<Self> {
+        let span = hours * HOUR;
         let [decisions, layers, account] = CASCADE_TABLES.map(|place| project.folder.join(place));
         let mut sources: Vec<PathBuf> = stages::sources(&project.config).iter().map(|source| project.folder.join(source)).collect();
         if !decisions.is_dir() {
-            let tail = Tail::new(sources.clone());
             let origin = places(&sources);
-            return Ok(Self { log: CascadeLog::default(), params, origin, n_rejected: 0, sources, tail });
+            return Ok(Self::of_logs(sources, origin, params, hours));
         }
         let account: Option<IngestReport> = std::fs::read(&account).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let last = account.as_ref().and_then(|account| account.last);
@@ -128,18 +143,17 @@ impl Feed {
         let log = read_cascade(&decisions, &layers, from).map_err(DataError::of)?;
         let files = account.map(|account| account.files).unwrap_or_default();
         sources.extend(files.iter().map(|file| PathBuf::from(&file.path)).filter(|file| file.is_file()));
-        let mut tail = Tail::new(sources.clone());
+        let mut tail = Tail::new(sources.clone()).within(span as i64);
         for file in &files {
             tail.skip(Path::new(&file.path), file.bytes, file.format.as_deref());
         }
         let origin = format!("tables of `{}`, and new lines of {}", project.folder.display(), places(&sources));
-        Ok(Self { log, params, origin, n_rejected: 0, sources, tail })
+        Ok(Self { log, params, origin, n_rejected: 0, sources, tail, hours })
     }
 
     /// Takes in the lines that were appended since the last look.
     pub(crate) fn read_new(&mut self) -> anyhow::Result<Appended> {
-        let log = &mut self.log;
-        let appended = self.tail.read(&mut |decision, layers| log.put(&decision, &layers)).map_err(DataError::of)?;
+        let appended = self.tail.read(&mut self.log).map_err(DataError::of)?;
         self.n_rejected += appended.n_rejected;
         Ok(appended)
     }
@@ -228,6 +242,11 @@ fn places(sources: &[PathBuf]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+    use routewright_domain::Seed;
+    use routewright_generate::{CascadeSettings, CascadeWorld};
+    use routewright_table::{IngestPlaces, IngestSettings, ingest};
+
     use super::*;
 
     #[test]
@@ -236,6 +255,42 @@ mod tests {
         assert_eq!(end_of(Timestamp(100), Timestamp(150), day), Timestamp(150));
         assert_eq!(end_of(Timestamp(0), Timestamp(2 * day as i64), day), Timestamp(0));
         assert_eq!(end_of(Timestamp(200), Timestamp(150), day), Timestamp(200), "a log from the future ends with itself");
+    }
+
+    /// The flags of a project, as a command line gives them.
+    #[derive(Debug, clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        project: ProjectArguments,
+    }
+
+    #[test]
+    fn a_window_that_grows_brings_the_events_before_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let raw = folder.path().join("data/raw");
+        std::fs::create_dir_all(&raw).unwrap();
+        let world = CascadeWorld::new(&CascadeSettings { n_decisions: 700, ..CascadeSettings::default() }, Seed(1)).unwrap();
+        let mut text = Vec::new();
+        (0..7).for_each(|day| drop(world.write_day(day, &mut text, None).unwrap()));
+        std::fs::write(raw.join(CascadeWorld::FILE_NAME), text).unwrap();
+        let line = Line::parse_from(["test", "--project", folder.path().to_str().unwrap()]);
+        let count = |feed: &Feed| feed.scope(feed.window(168.0)).events().len();
+        for with_tables in [false, true] {
+            if with_tables {
+                let [decisions, layers, account] = CASCADE_TABLES.map(|place| folder.path().join(place));
+                let quarantine = folder.path().join("quarantine");
+                let places = IngestPlaces { decisions, layers, quarantine };
+                let report = ingest(std::slice::from_ref(&raw), &IngestSettings::default(), &places, &|_, _| {}).unwrap();
+                std::fs::write(account, serde_json::to_vec(&report).unwrap()).unwrap();
+            }
+            let mut feed = Feed::open(&WindowArguments { hours: 24.0, input: Vec::new() }, 0.0, &line.project).unwrap();
+            let short = count(&feed);
+            feed.widen(168.0, &[], &line.project).unwrap();
+            let all = count(&feed);
+            feed.widen(24.0, &[], &line.project).unwrap();
+            assert!(short < all && all == count(&feed), "{short}, {all}");
+            assert_eq!(all, 700);
+        }
     }
 
     #[test]

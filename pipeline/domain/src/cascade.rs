@@ -1,6 +1,6 @@
 //! The events of a routing cascade, in the compact form that analyses scan: rows of numbers, names once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use crate::{Decision, LayerAttempt, Scalar, Timestamp};
@@ -86,6 +86,11 @@ impl Names {
         name
     }
 
+    /// The numbers of all texts of another log here, in the order of their numbers there.
+    pub fn adopt(&mut self, other: &Self) -> Adopted {
+        Adopted(other.texts.iter().map(|text| self.name_of(text)).collect())
+    }
+
     /// The number of a text that is known.
     pub fn find(&self, text: &str) -> Option<Name> {
         self.by_text.get(text).copied()
@@ -97,6 +102,39 @@ impl Names {
     }
 }
 
+/// What the names of one log are called in another.
+#[derive(Clone, Debug, Default)]
+pub struct Adopted(Vec<Name>);
+
+impl Adopted {
+    /// An event with its names as the other log has them.
+    pub fn event(&self, event: CascadeEvent) -> CascadeEvent {
+        CascadeEvent {
+            path: self.of(event.path),
+            right_path: event.right_path.map(|name| self.of(name)),
+            settled_by: event.settled_by.map(|name| self.of(name)),
+            group: event.group.map(|name| self.of(name)),
+            backend: event.backend.map(|name| self.of(name)),
+            ..event
+        }
+    }
+
+    /// A layer's attempt with its names as the other log has them.
+    pub fn attempt(&self, attempt: CascadeAttempt) -> CascadeAttempt {
+        CascadeAttempt {
+            layer: self.of(attempt.layer),
+            path: attempt.path.map(|name| self.of(name)),
+            backend: attempt.backend.map(|name| self.of(name)),
+            ..attempt
+        }
+    }
+
+    /// A name of a third log stays what it is: it has no text here either.
+    fn of(&self, name: Name) -> Name {
+        self.0.get(name.0 as usize).copied().unwrap_or(name)
+    }
+}
+
 /// Events in the order of time, each with the layers that were asked, in the order they were asked.
 #[derive(Clone, Debug, Default)]
 pub struct CascadeLog {
@@ -104,7 +142,7 @@ pub struct CascadeLog {
     events: Vec<CascadeEvent>,
     attempts: Vec<CascadeAttempt>,
     /// Events by id; made when an event may have to be replaced.
-    by_id: Option<BTreeMap<u64, Timestamp>>,
+    by_id: Option<HashMap<u64, Timestamp>>,
 }
 
 impl CascadeLog {
@@ -161,8 +199,24 @@ impl CascadeLog {
 
     /// Adds a decision with its layers, or puts it in the place of one with the same id: later lines of a log bring outcomes.
     pub fn put(&mut self, decision: &Decision, layers: &[LayerAttempt]) {
-        let mut event = self.event_of(decision);
+        let event = self.event_of(decision);
         let attempts: Vec<CascadeAttempt> = layers.iter().map(|layer| self.attempt_of(layer)).collect();
+        self.replace(event, &attempts);
+    }
+
+    /// Adds the events of a log that was read after this one, each as [`Self::put`] does.
+    pub fn append(&mut self, later: &Self) {
+        let adopted = self.names.adopt(&later.names);
+        let mut attempts = Vec::new();
+        for event in &later.events {
+            attempts.clear();
+            attempts.extend(later.attempts(event).iter().map(|attempt| adopted.attempt(*attempt)));
+            self.replace(adopted.event(*event), &attempts);
+        }
+    }
+
+    /// Adds an event, or puts it in the place of the one with the same id.
+    fn replace(&mut self, mut event: CascadeEvent, attempts: &[CascadeAttempt]) {
         let events = &self.events;
         let by_id = self.by_id.get_or_insert_with(|| events.iter().map(|event| (event.id, event.timestamp)).collect());
         if let Some(timestamp) = by_id.get(&event.id).copied() {
@@ -170,6 +224,7 @@ impl CascadeLog {
             if let Some(at) = self.events[same_time.clone()].iter().position(|other| other.id == event.id) {
                 let at = same_time.start + at;
                 if timestamp == event.timestamp {
+                    // Nothing else moves: a log may replace every event.
                     (event.first, event.n_attempts) = (self.attempts.len() as u32, attempts.len() as u32);
                     self.attempts.extend(attempts);
                     self.events[at] = event;
@@ -178,7 +233,7 @@ impl CascadeLog {
                 self.events.remove(at);
             }
         }
-        self.push(event, attempts);
+        self.push(event, attempts.iter().copied());
     }
 
     fn event_of(&mut self, decision: &Decision) -> CascadeEvent {
@@ -325,6 +380,37 @@ mod tests {
         log.put(&decision("1", 10, Some("b")), &[layer("one", 1)]);
         assert_eq!(log.events().len(), 2);
         assert_eq!(log.events()[0].right, Some(false));
+    }
+
+    #[test]
+    fn a_log_that_is_appended_adds_and_replaces_events_whatever_its_names_are_called() {
+        let mut log = CascadeLog::default();
+        log.put(&decision("1", 10, None), &[layer("one", 1)]);
+        log.put(&decision("2", 20, None), &[layer("two", 2)]);
+        let mut later = CascadeLog::default();
+        later.put(&decision("3", 15, Some("c")), &[layer("two", 2), layer("one", 1)]);
+        later.put(&decision("1", 10, Some("b")), &[layer("three", 3)]);
+        log.append(&later);
+        let shown: Vec<(i64, Option<&str>, Vec<&str>)> = log
+            .events()
+            .iter()
+            .map(|event| {
+                let layers = log.attempts(event).iter().map(|attempt| log.text(attempt.layer)).collect();
+                (event.timestamp.0, event.right_path.map(|path| log.text(path)), layers)
+            })
+            .collect();
+        assert_eq!(shown, [(10, Some("b"), vec!["three"]), (15, Some("c"), vec!["two", "one"]), (20, None, vec!["two"])]);
+    }
+
+    #[test]
+    fn many_events_that_are_replaced_move_no_other() {
+        let mut log = CascadeLog::default();
+        (0..2_000).for_each(|at| log.put(&decision(&at.to_string(), at / 10, None), &[]));
+        let ids: Vec<u64> = log.events().iter().map(|event| event.id).collect();
+        (0..2_000).rev().for_each(|at| log.put(&decision(&at.to_string(), at / 10, Some("a")), &[layer("one", 1)]));
+        let events = log.events();
+        assert_eq!(events.iter().map(|event| event.id).collect::<Vec<_>>(), ids, "also of those of one moment");
+        assert!(events.iter().all(|event| event.right == Some(true) && log.attempts(event).len() == 1));
     }
 
     #[test]

@@ -25,7 +25,7 @@ mod seed;
 mod time;
 
 pub use cascade::{
-    BACKEND, CACHE_HIT, CascadeAttempt, CascadeEvent, CascadeLog, GROUP, Name, Names, SETTLED_BY, WAS_RIGHT, event_id, last_part,
+    Adopted, BACKEND, CACHE_HIT, CascadeAttempt, CascadeEvent, CascadeLog, GROUP, Name, Names, SETTLED_BY, WAS_RIGHT, event_id, last_part,
 };
 pub use decision::{Decision, LayerAttempt, Scalar};
 pub use estimate::{Estimate, Interval};

@@ -41,7 +41,7 @@ mod write;
 mod cascade;
 mod draw;
 
-pub use cascade::{CascadeSettings, CascadeTruth, CascadeWorld, LayerTruth, MASTERS};
+pub use cascade::{CascadeSettings, CascadeTruth, CascadeWorld, LayerTruth, MASTERS, N_LAYERS};
 pub use context::{Context, Mode};
 pub use dirt::{DIRT, Dirt, Fate};
 pub use features::QueryFeatures;

@@ -273,12 +273,16 @@ fn shadow_runs_ask_every_layer_and_change_nothing_else() {
 #[test]
 fn the_cascade_is_as_accurate_as_its_truth_says() {
     let n = 40_000;
-    let world = CascadeWorld::new(&CascadeSettings { n_decisions: n, n_days: 1, ..CascadeSettings::default() }, Seed(2)).unwrap();
-    let (mut log, mut oracle) = (Vec::new(), Vec::new());
-    world.write_day(0, &mut log, Some(&mut oracle)).unwrap();
-    let right = objects(&oracle).iter().filter(|event| event["true_master"] == event["selected_master"]).count();
-    let accuracy = right as f64 / n as f64;
-    assert!((accuracy - world.truth().accuracy).abs() < 0.006, "{accuracy}: four standard errors");
+    for thresholds in [CascadeSettings::default().thresholds, [0.95, 0.93, 0.8, 0.95, 1.0]] {
+        let settings = CascadeSettings { n_decisions: n, n_days: 1, thresholds, ..CascadeSettings::default() };
+        let world = CascadeWorld::new(&settings, Seed(2)).unwrap();
+        let (mut log, mut oracle) = (Vec::new(), Vec::new());
+        world.write_day(0, &mut log, Some(&mut oracle)).unwrap();
+        let right = objects(&oracle).iter().filter(|event| event["true_master"] == event["selected_master"]).count();
+        let accuracy = right as f64 / n as f64;
+        assert!((accuracy - world.truth().accuracy).abs() < 0.006, "{accuracy}: four standard errors");
+        assert!((world.value(&thresholds) - world.truth().value).abs() < 1e-12);
+    }
 }
 
 /// `route-<8 digits>-<6 digits>-<8 hex digits>`.

@@ -7,7 +7,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, TimeUnit};
 use rayon::prelude::*;
 use routewright_domain::{
-    BACKEND, CACHE_HIT, CascadeAttempt, CascadeEvent, CascadeLog, GROUP, Name, Names, SETTLED_BY, Timestamp, WAS_RIGHT, event_id, last_part,
+    BACKEND, CACHE_HIT, CascadeAttempt, CascadeEvent, CascadeLog, GROUP, Names, SETTLED_BY, Timestamp, WAS_RIGHT, event_id, last_part,
 };
 
 use crate::decisions::{Decisions, day_name, table_files};
@@ -138,24 +138,14 @@ fn joined(events: Vec<Part<CascadeEvent>>, attempts: Vec<Part<AttemptRow>>) -> C
     let mut log = CascadeLog::default();
     let mut layers: Vec<AttemptRow> = Vec::with_capacity(attempts.iter().map(|part| part.rows.len()).sum());
     for part in attempts {
-        let mut names = Renamed::new(&part.names, log.names_mut());
-        layers.extend(part.rows.into_iter().map(|mut row| {
-            let attempt = &mut row.attempt;
-            attempt.layer = names.of(attempt.layer);
-            attempt.path = attempt.path.map(|name| names.of(name));
-            attempt.backend = attempt.backend.map(|name| names.of(name));
-            row
-        }));
+        let adopted = log.names_mut().adopt(&part.names);
+        layers.extend(part.rows.into_iter().map(|row| AttemptRow { attempt: adopted.attempt(row.attempt), ..row }));
     }
     let mut at = 0;
     for part in events {
-        for mut event in part.rows {
-            let mut names = Renamed::new(&part.names, log.names_mut());
-            event.path = names.of(event.path);
-            event.right_path = event.right_path.map(|name| names.of(name));
-            event.settled_by = event.settled_by.map(|name| names.of(name));
-            event.group = event.group.map(|name| names.of(name));
-            event.backend = event.backend.map(|name| names.of(name));
+        let adopted = log.names_mut().adopt(&part.names);
+        for event in part.rows {
+            let event = adopted.event(event);
             while layers.get(at).is_some_and(|row| row.timestamp < event.timestamp) {
                 at += 1;
             }
@@ -171,22 +161,6 @@ fn joined(events: Vec<Part<CascadeEvent>>, attempts: Vec<Part<AttemptRow>>) -> C
         }
     }
     log
-}
-
-/// Names of one log in another.
-struct Renamed<'a> {
-    from: &'a Names,
-    to: &'a mut Names,
-}
-
-impl<'a> Renamed<'a> {
-    fn new(from: &'a Names, to: &'a mut Names) -> Self {
-        Self { from, to }
-    }
-
-    fn of(&mut self, name: Name) -> Name {
-        self.to.name_of(self.from.text(name))
-    }
 }
 
 /// The columns of some rows; a column that a file has not has no values.
@@ -328,7 +302,7 @@ mod tests {
         ingest(std::slice::from_ref(&log), &IngestSettings::default(), &places, &|_, _| {}).unwrap();
         let from_tables = read_cascade(&places.decisions, &places.layers, None).unwrap();
         let mut from_log = CascadeLog::default();
-        Tail::new(vec![log]).read(&mut |decision, layers| from_log.put(&decision, &layers)).unwrap();
+        Tail::new(vec![log]).read(&mut from_log).unwrap();
         let (mut tables, mut lines) = (shown(&from_tables), shown(&from_log));
         assert_eq!((tables.len(), from_tables.attempts(&from_tables.events()[0]).len()), (5, 2));
         tables.sort();

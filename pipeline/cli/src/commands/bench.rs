@@ -4,6 +4,7 @@
 mod ingest;
 mod replay;
 mod router;
+mod tune;
 
 use crate::exit::Exit;
 use crate::messages::Messages;
@@ -26,6 +27,8 @@ pub(crate) enum Kind {
     All(router::Arguments),
     /// Estimators with bootstraps on one log, and a long log streamed in bounded memory
     Replay(replay::Arguments),
+    /// Tuned thresholds of generated cascades beside the best ones: distance, regret, and how often tuning does harm
+    Tune(tune::Arguments),
 }
 
 /// Measures and shows.
@@ -38,6 +41,7 @@ pub(crate) fn run(kind: &Kind, project: &ProjectArguments, messages: &Messages) 
         Kind::Scale(arguments) => router::run(&[router::Kind::Scale], arguments, project, messages),
         Kind::All(arguments) => router::run(&router::Kind::ALL, arguments, project, messages),
         Kind::Replay(arguments) => replay::run(arguments, messages),
+        Kind::Tune(arguments) => tune::run(arguments, messages),
     }
 }
 

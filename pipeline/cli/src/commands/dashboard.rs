@@ -62,7 +62,7 @@ pub(crate) fn run(arguments: &Arguments, project: &ProjectArguments, messages: &
     let feed = Feed::open(&arguments.window, 0.0, project)?;
     let firing = read_state(&project.project);
     if arguments.live {
-        return live::run(feed, arguments.window.hours, &firing);
+        return live::run(feed, &arguments.window, project, &firing);
     }
     let picture = Picture::of(&feed, arguments.window.hours, 0, &firing);
     messages.result(&blocks::text(&picture), &picture)?;

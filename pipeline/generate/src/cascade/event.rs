@@ -41,10 +41,12 @@ pub(super) struct Event {
     answers: [Answer; LAYERS.len()],
     /// The layer whose answer was taken.
     settled_by: usize,
+    /// What every layer's confidence was compared with.
+    thresholds: [f64; LAYERS.len()],
 }
 
 /// Draws an event.
-pub(super) fn draw(index: u64, timestamp: Timestamp, rng: &mut Rng) -> Event {
+pub(super) fn draw(index: u64, timestamp: Timestamp, thresholds: [f64; LAYERS.len()], rng: &mut Rng) -> Event {
     let true_master = weighted(rng, &MASTER_SHARES);
     let task = description(true_master, rng);
     let answers = LAYERS.each_ref().map(|layer| {
@@ -52,9 +54,9 @@ pub(super) fn draw(index: u64, timestamp: Timestamp, rng: &mut Rng) -> Event {
         let other = (true_master + 1 + position(rng, MASTERS.len() - 1)) % MASTERS.len();
         Answer { confidence, master: if right { true_master } else { other }, latency_ms }
     });
-    let sure = |row: &usize| answers[*row].confidence >= LAYERS[*row].threshold;
+    let sure = |row: &usize| answers[*row].confidence >= thresholds[*row];
     let settled_by = (0..CLARIFICATION).find(sure).unwrap_or(CLARIFICATION);
-    Event { event_id: event_id(index, timestamp), index, timestamp, task, true_master, answers, settled_by }
+    Event { event_id: event_id(index, timestamp), index, timestamp, task, true_master, answers, settled_by, thresholds }
 }
 
 /// `route-<date>-<time>-<eight hex digits>`.
@@ -198,7 +200,7 @@ fn layer_record(event: &Event, row: usize, rng: &mut Rng) -> LayerRecord {
         attempted: true,
         success: row == event.settled_by,
         confidence: answer.confidence,
-        threshold: layer.threshold,
+        threshold: event.thresholds[row],
         selected_master: MASTERS[answer.master],
         latency_ms: answer.latency_ms,
         metadata,

@@ -9,7 +9,7 @@ use crate::draw::{factor, rounded, uniform};
 pub(crate) struct Layer {
     /// Name of the layer.
     pub name: &'static str,
-    /// Threshold in use.
+    /// Threshold in use, where the settings say nothing.
     pub threshold: f64,
     /// Lowest confidence.
     pub lowest: f64,

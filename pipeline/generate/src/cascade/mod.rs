@@ -32,7 +32,12 @@ pub struct CascadeSettings {
     pub first_day: Date,
     /// Share of events in which every layer but the user is asked, whoever settled it: shadow runs, in [0, 1].
     pub shadow: f64,
+    /// Threshold of every layer, in the order they are asked, in [0, 1]; the last one asks the user whatever it says.
+    pub thresholds: [f64; N_LAYERS],
 }
+
+/// Layers of the cascade.
+pub const N_LAYERS: usize = layers::LAYERS.len();
 
 /// A cascade's `config.json`.
 #[derive(Serialize)]
@@ -53,7 +58,13 @@ struct ConfigLayer {
 
 impl Default for CascadeSettings {
     fn default() -> Self {
-        Self { n_decisions: 2_000, n_days: 7, first_day: FIRST_DAY, shadow: 0.0 }
+        Self {
+            n_decisions: 2_000,
+            n_days: 7,
+            first_day: FIRST_DAY,
+            shadow: 0.0,
+            thresholds: layers::LAYERS.each_ref().map(|layer| layer.threshold),
+        }
     }
 }
 
@@ -77,8 +88,9 @@ impl CascadeWorld {
     pub fn new(settings: &CascadeSettings, seed: Seed) -> Result<Self, SettingsError> {
         check_extent(settings.n_decisions, settings.n_days, settings.first_day)?;
         check_range("shadow", settings.shadow, 0.0, 1.0)?;
+        settings.thresholds.iter().try_for_each(|&threshold| check_range("thresholds", threshold, 0.0, 1.0))?;
         let calendar = Calendar::new(settings.n_decisions, settings.n_days, settings.first_day);
-        Ok(Self { settings: *settings, seed, calendar, truth: truth::truth() })
+        Ok(Self { settings: *settings, seed, calendar, truth: truth::truth(&settings.thresholds) })
     }
 
     /// The settings it was made of.
@@ -89,6 +101,11 @@ impl CascadeWorld {
     /// The values of the logged thresholds and of the best ones.
     pub fn truth(&self) -> &CascadeTruth {
         &self.truth
+    }
+
+    /// Expected value of an event with other thresholds, in units of a right answer; see [`CascadeTruth`].
+    pub fn value(&self, thresholds: &[f64; N_LAYERS]) -> f64 {
+        truth::value(thresholds)
     }
 
     /// Name of the cascade's own configuration.
@@ -103,7 +120,7 @@ impl CascadeWorld {
             layer_id: row + 1,
             layer_name: layer.name,
             latency_target_ms: layer.latency_ms,
-            confidence_threshold: layer.threshold,
+            confidence_threshold: self.settings.thresholds[row],
             enabled: true,
         };
         let config = Config { routing_layers: layers::LAYERS.iter().enumerate().map(layer).collect(), masters: MASTERS };
@@ -142,7 +159,7 @@ impl CascadeWorld {
         for index in rows {
             let mut rng = self.rng("cascade", index);
             let moment = self.calendar.moment(index, uniform(&mut rng));
-            let drawn = event::draw(index, moment.timestamp, &mut rng);
+            let drawn = event::draw(index, moment.timestamp, self.settings.thresholds, &mut rng);
             let is_shadowed = uniform(&mut self.rng("cascade shadow", index)) < self.settings.shadow;
             event::write_line(&drawn, is_shadowed, &mut self.rng("cascade details", index), &mut written.log)?;
             event::write_oracle(&drawn, &mut written.oracle)?;

@@ -55,28 +55,40 @@ struct Onward {
     accuracy: f64,
 }
 
+/// What is expected of the user.
+const END: Onward = Onward { value: 1.0 - CLARIFICATION_COST, accuracy: 1.0 };
+
 /// Works out the truth by going backwards from the user, who is always right.
-pub(super) fn truth() -> CascadeTruth {
-    let end = Onward { value: 1.0 - CLARIFICATION_COST, accuracy: 1.0 };
-    let (mut logged, mut best) = (end, end);
+pub(super) fn truth(thresholds: &[f64; LAYERS.len()]) -> CascadeTruth {
+    let mut best = END;
     let mut layers = vec![LayerTruth {
         layer: LAYERS[CLARIFICATION].name,
-        threshold: LAYERS[CLARIFICATION].threshold,
+        threshold: thresholds[CLARIFICATION],
         best_threshold: LAYERS[CLARIFICATION].threshold,
         settled: 1.0,
         accuracy: 1.0,
         accuracy_of_all: 1.0,
     }];
-    for layer in LAYERS[..CLARIFICATION].iter().rev() {
+    for (layer, &threshold) in LAYERS[..CLARIFICATION].iter().zip(thresholds).rev() {
         let best_threshold = confidence_worth(layer, best.value);
-        let (settled, accuracy) = settled(layer, layer.threshold);
+        let (settled, accuracy) = settled(layer, threshold);
         let (_, accuracy_of_all) = self::settled(layer, 0.0);
-        logged = step(layer, layer.threshold, logged);
         best = step(layer, best_threshold, best);
-        layers.push(LayerTruth { layer: layer.name, threshold: layer.threshold, best_threshold, settled, accuracy, accuracy_of_all });
+        layers.push(LayerTruth { layer: layer.name, threshold, best_threshold, settled, accuracy, accuracy_of_all });
     }
     layers.reverse();
+    let logged = expected(thresholds);
     CascadeTruth { value: logged.value, best_value: best.value, accuracy: logged.accuracy, best_accuracy: best.accuracy, layers }
+}
+
+/// Expected value of an event with thresholds.
+pub(super) fn value(thresholds: &[f64; LAYERS.len()]) -> f64 {
+    expected(thresholds).value
+}
+
+fn expected(thresholds: &[f64; LAYERS.len()]) -> Onward {
+    let layers = LAYERS[..CLARIFICATION].iter().zip(thresholds);
+    layers.rev().fold(END, |onward, (layer, &threshold)| step(layer, threshold, onward))
 }
 
 /// The confidence from which a layer is right at least as often as going on is worth.
@@ -113,12 +125,14 @@ mod tests {
 
     #[test]
     fn no_other_threshold_is_worth_more() {
-        let truth = truth();
+        let truth = logged();
         assert!(truth.value < truth.best_value, "{truth:?}");
+        let best: [f64; LAYERS.len()] = std::array::from_fn(|row| truth.layers[row].best_threshold);
+        assert!((value(&best) - truth.best_value).abs() < 1e-12);
         let value = |changed: usize, by: f64| {
-            let end = Onward { value: 1.0 - CLARIFICATION_COST, accuracy: 1.0 };
-            let threshold = |row: usize| truth.layers[row].best_threshold + if row == changed { by } else { 0.0 };
-            LAYERS[..CLARIFICATION].iter().enumerate().rev().fold(end, |onward, (row, layer)| step(layer, threshold(row), onward)).value
+            let mut thresholds = best;
+            thresholds[changed] += by;
+            value(&thresholds)
         };
         for row in 0..CLARIFICATION {
             for by in [-0.05, -0.02, 0.02, 0.05] {
@@ -127,9 +141,13 @@ mod tests {
         }
     }
 
+    fn logged() -> CascadeTruth {
+        truth(&LAYERS.each_ref().map(|layer| layer.threshold))
+    }
+
     #[test]
     fn some_thresholds_are_off() {
-        let off = truth().layers.iter().filter(|layer| (layer.threshold - layer.best_threshold).abs() > 0.03).count();
-        assert!(off >= 2, "{:?}", truth());
+        let off = logged().layers.iter().filter(|layer| (layer.threshold - layer.best_threshold).abs() > 0.03).count();
+        assert!(off >= 2, "{:?}", logged());
     }
 }

@@ -18,7 +18,8 @@ use super::Picture;
 use super::blocks::{LAYER_HEADER, accuracy_lines, alert_lines, group_lines, layer_cells, overview_lines, range, step_text};
 use crate::exit::{Exit, UsageError};
 use crate::layout::grouped;
-use crate::operations::{Feed, hours_text, millis, moment, now, percent};
+use crate::operations::{Feed, WindowArguments, hours_text, millis, moment, now, percent};
+use crate::project::ProjectArguments;
 
 /// How often the log is looked at: new lines show within a second.
 const LOOK: Duration = Duration::from_millis(250);
@@ -46,7 +47,7 @@ struct View {
 }
 
 /// Follows the log until the user has seen enough.
-pub(super) fn run(mut feed: Feed, hours: f64, firing: &Firing) -> anyhow::Result<Exit> {
+pub(super) fn run(mut feed: Feed, window: &WindowArguments, project: &ProjectArguments, firing: &Firing) -> anyhow::Result<Exit> {
     if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
         return Err(UsageError("`--live` needs a terminal; without it `dashboard` prints once".to_owned()).into());
     }
@@ -56,12 +57,21 @@ pub(super) fn run(mut feed: Feed, hours: f64, firing: &Firing) -> anyhow::Result
     }
     // Restores the terminal on a panic, too.
     let mut terminal = ratatui::try_init().context("cannot use this terminal")?;
-    let result = follow(&mut terminal, &mut feed, View { hours, layer: 0, sort: 0 }, firing, &ended);
+    let widen = |feed: &mut Feed, hours: f64| feed.widen(hours, &window.input, project);
+    let result = follow(&mut terminal, &mut feed, View { hours: window.hours, layer: 0, sort: 0 }, firing, &ended, &widen);
     ratatui::restore();
     result.map(|()| Exit::Done)
 }
 
-fn follow(terminal: &mut DefaultTerminal, feed: &mut Feed, mut view: View, firing: &Firing, ended: &AtomicBool) -> anyhow::Result<()> {
+/// `widen`: reads what a longer window needs.
+fn follow(
+    terminal: &mut DefaultTerminal,
+    feed: &mut Feed,
+    mut view: View,
+    firing: &Firing,
+    ended: &AtomicBool,
+    widen: &dyn Fn(&mut Feed, f64) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let mut picture = Picture::of(feed, view.hours, view.layer, firing);
     let (mut looked, mut added, mut drawn) = (Instant::now(), Instant::now(), None::<Instant>);
     let (mut is_old, mut trouble) = (true, None::<String>);
@@ -78,6 +88,7 @@ fn follow(terminal: &mut DefaultTerminal, feed: &mut Feed, mut view: View, firin
                         return Ok(());
                     }
                     if view.press(key.code, picture.overview.layers.len()) {
+                        trouble = widen(feed, view.hours).err().map(|error| format!("{error:#}"));
                         picture = Picture::of(feed, view.hours, view.layer, firing);
                         (is_old, added) = (true, Instant::now());
                     }
