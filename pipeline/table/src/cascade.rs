@@ -239,7 +239,7 @@ impl Batch<'_> {
 
 #[cfg(test)]
 mod tests {
-    use routewright_domain::CascadeLog;
+    use routewright_domain::{CascadeLog, Name};
 
     use super::*;
     use crate::formats::samples;

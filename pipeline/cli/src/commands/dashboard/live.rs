@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
+use ratatui::crossterm::terminal::disable_raw_mode;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Modifier, Style, Stylize};
 use ratatui::text::Line;
@@ -29,6 +30,9 @@ const MOVE: Duration = Duration::from_secs(5);
 
 /// Shortest time between two pictures, whatever happens: a slow terminal falls behind no further.
 const PICTURE: Duration = Duration::from_millis(100);
+
+/// How long after a signal a terminal that takes no more text, or is gone, may hold up the end.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Windows that `w` goes through, in hours.
 const WINDOWS: [f64; 6] = [1.0, 6.0, 24.0, 168.0, 720.0, 8_760.0];
@@ -55,12 +59,27 @@ pub(super) fn run(mut feed: Feed, window: &WindowArguments, project: &ProjectArg
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
         signal_hook::flag::register(signal, Arc::clone(&ended)).context("cannot catch signals")?;
     }
+    end_anyway(Arc::clone(&ended));
     // Restores the terminal on a panic, too.
     let mut terminal = ratatui::try_init().context("cannot use this terminal")?;
     let widen = |feed: &mut Feed, hours: f64| feed.widen(hours, &window.input, project);
     let result = follow(&mut terminal, &mut feed, View { hours: window.hours, layer: 0, sort: 0 }, firing, &ended, &widen);
     ratatui::restore();
     result.map(|()| Exit::Done)
+}
+
+/// Ends the program some time after a signal, whatever it waits for then: a terminal that was closed is read from forever, and one that
+/// nobody reads is written to forever.
+fn end_anyway(ended: Arc<AtomicBool>) {
+    std::thread::spawn(move || {
+        while !ended.load(Ordering::Relaxed) {
+            std::thread::sleep(LOOK);
+        }
+        std::thread::sleep(PATIENCE);
+        // Sets the terminal's modes and writes nothing; a terminal that is gone has none to set.
+        drop(disable_raw_mode());
+        std::process::exit(Exit::Done as i32);
+    });
 }
 
 /// `widen`: reads what a longer window needs.
