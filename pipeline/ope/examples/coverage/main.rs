@@ -1,9 +1,10 @@
 //! The coverage study of STATISTICS.md, section 7: does the interval that decides cover, does the rule adopt when it should not, do the gates see?
 //!
-//! `cargo run --release -p routewright-ope --example coverage [REPLICATIONS]`; 1,000 by default, 200 of the largest logs. Seeded: the same numbers every time.
+//! `cargo run --release -p routewright-ope --example coverage [REPLICATIONS] [PART]`; 1,000 by default, 200 of the largest logs. PART is one of cells,
+//! sessions, adoption, deterministic, verdicts, faults; all by default. Seeded: the same numbers every time.
 
 #![expect(clippy::print_stdout, reason = "an example reports to the terminal")]
-#![expect(clippy::disallowed_methods, reason = "an example reads its one argument")]
+#![expect(clippy::disallowed_methods, reason = "an example reads its arguments")]
 
 mod simulation;
 
@@ -19,21 +20,42 @@ const SEED: Seed = Seed(20_260_118);
 const EPSILONS: [f64; 3] = [0.01, 0.05, 0.2];
 const ROWS: [usize; 3] = [1_000, 10_000, 100_000];
 
+/// What can be asked for alone.
+const PARTS: [&str; 6] = ["cells", "sessions", "adoption", "deterministic", "verdicts", "faults"];
+
 /// Logs of 100,000 rows per cell at most.
 const MAX_LARGE: u64 = 200;
 
 fn main() -> Result<(), Failure> {
     let replications: u64 = std::env::args().nth(1).map_or(Ok(1_000), |count| count.parse())?;
+    let part = std::env::args().nth(2);
+    let wanted = |name: &str| part.as_deref().is_none_or(|part| part == name);
+    if !PARTS.into_iter().any(wanted) {
+        return Err(format!("no such part, known are {}", PARTS.join(", ")).into());
+    }
     println!(
         "{replications} replications per line ({} at 100,000 rows); 5 paths, 40 % disagreement, 90 % baseline\n",
         at_size(replications, 100_000)
     );
-    coverage(replications)?;
-    sticky(replications.min(500))?;
-    adoption(replications)?;
-    deterministic()?;
-    verdicts(300)?;
-    faults(replications.min(300))
+    if wanted("cells") {
+        coverage(replications)?;
+    }
+    if wanted("sessions") {
+        sticky(replications.min(500))?;
+    }
+    if wanted("adoption") {
+        adoption(replications)?;
+    }
+    if wanted("deterministic") {
+        deterministic()?;
+    }
+    if wanted("verdicts") {
+        verdicts(300)?;
+    }
+    if wanted("faults") {
+        faults(replications.min(300))?;
+    }
+    Ok(())
 }
 
 /// Large logs are judged less often: their cells cost the most and their shares are known well enough.
