@@ -18,6 +18,7 @@ use polars::prelude::*;
 use routewright_domain::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::assignments::GROUP;
 use crate::decisions::Decisions;
 use crate::error::TableError;
 use crate::report::IngestReport;
@@ -244,9 +245,6 @@ fn aggregate(decisions: &Decisions, wanted: &[Wanted<'_>], aggregates: Vec<Expr>
     let rows = if has_groups { rows.filter(col(GROUP).is_null()) } else { rows };
     rows.select(aggregates).collect().map_err(|error| TableError::query(decisions.folder(), error))
 }
-
-/// The column that only rows of an A/B gateway have.
-const GROUP: &str = "log.ab_test_group";
 
 /// A number of that row; 0 where there is none.
 fn number(frame: &DataFrame, column: &str) -> f64 {
