@@ -1,12 +1,13 @@
 //! Digests of files and folders, and the memory of them that spares reading what nobody has touched.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -29,7 +30,8 @@ pub fn digest_of(place: &Path) -> io::Result<Option<String>> {
     digest_by(place, &|file, _| digest_of_file(file))
 }
 
-fn digest_by(place: &Path, of_file: &dyn Fn(&Path, &Metadata) -> io::Result<String>) -> io::Result<Option<String>> {
+/// The files of a folder are read on all threads.
+fn digest_by(place: &Path, of_file: &(dyn Fn(&Path, &Metadata) -> io::Result<String> + Sync)) -> io::Result<Option<String>> {
     let metadata = match std::fs::metadata(place) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -41,12 +43,13 @@ fn digest_by(place: &Path, of_file: &dyn Fn(&Path, &Metadata) -> io::Result<Stri
     let mut files = Vec::new();
     list_files(place, &mut files)?;
     files.sort_unstable();
+    let digests = files.par_iter().map(|file| of_file(file, &std::fs::metadata(file)?)).collect::<io::Result<Vec<_>>>()?;
     let mut hasher = blake3::Hasher::new();
-    for file in files {
-        let relative = file.strip_prefix(place).unwrap_or(&file);
+    for (file, digest) in files.iter().zip(digests) {
+        let relative = file.strip_prefix(place).unwrap_or(file);
         hasher.update(relative.to_string_lossy().as_bytes());
         hasher.update(&[0]);
-        hasher.update(of_file(&file, &std::fs::metadata(&file)?)?.as_bytes());
+        hasher.update(digest.as_bytes());
         hasher.update(b"\n");
     }
     Ok(Some(hasher.finalize().to_hex().to_string()))
@@ -92,7 +95,7 @@ const TICK: Duration = Duration::from_millis(50);
 #[derive(Default)]
 pub(crate) struct Digests {
     place: PathBuf,
-    known: RefCell<BTreeMap<String, Known>>,
+    known: Mutex<BTreeMap<String, Known>>,
 }
 
 /// A file as it was when its content had a digest.
@@ -127,7 +130,7 @@ impl Digests {
     pub(crate) fn load(project: &Path) -> Self {
         let place = project.join(FOLDER).join(MEMORY);
         let known = std::fs::read(&place).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-        Self { place, known: RefCell::new(known) }
+        Self { place, known: Mutex::new(known) }
     }
 
     /// Remembers for the next run.
@@ -135,7 +138,7 @@ impl Digests {
         let folder = self.place.parent().unwrap_or(&self.place);
         std::fs::create_dir_all(folder)?;
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        serde_json::to_writer(&mut file, &*self.known.borrow())?;
+        serde_json::to_writer(&mut file, &*self.known())?;
         file.persist(&self.place).map_err(|error| error.error)?;
         Ok(())
     }
@@ -145,10 +148,14 @@ impl Digests {
         digest_by(place, &|file, metadata| self.of_file(file, metadata, writers))
     }
 
+    fn known(&self) -> MutexGuard<'_, BTreeMap<String, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn of_file(&self, path: &Path, metadata: &Metadata, writers: Writers) -> io::Result<String> {
         let Some((stamp, changed)) = stamp(metadata) else { return digest_of_file(path) };
         let name = path.to_string_lossy().into_owned();
-        if let Some(known) = self.known.borrow().get(&name)
+        if let Some(known) = self.known().get(&name)
             && known.stamp == stamp
             && (writers == Writers::Stages || known.changed == changed)
         {
@@ -159,9 +166,9 @@ impl Digests {
         // A writer may still be at it within the same tick of the clock: such a file is read again next time.
         let is_settled = changed.max(stamp.modified) + TICK.as_nanos() < now.as_nanos();
         if is_settled {
-            self.known.borrow_mut().insert(name, Known { stamp, changed, digest: digest.clone() });
+            self.known().insert(name, Known { stamp, changed, digest: digest.clone() });
         } else {
-            self.known.borrow_mut().remove(&name);
+            self.known().remove(&name);
         }
         Ok(digest)
     }
@@ -232,7 +239,7 @@ mod tests {
         }
 
         fn remembers(digests: &Digests, file: &Path) -> bool {
-            digests.known.borrow().contains_key(file.to_str().unwrap())
+            digests.known().contains_key(file.to_str().unwrap())
         }
 
         #[test]
@@ -243,7 +250,7 @@ mod tests {
             assert_eq!(first, digest_of(&file).unwrap());
             digests.save().unwrap();
             let later = Digests::load(folder.path());
-            later.known.borrow_mut().get_mut(file.to_str().unwrap()).unwrap().digest = "remembered".to_owned();
+            later.known().get_mut(file.to_str().unwrap()).unwrap().digest = "remembered".to_owned();
             assert_eq!(later.of(&file, Writers::Anybody).unwrap().as_deref(), Some("remembered"));
         }
 
@@ -275,7 +282,7 @@ mod tests {
             let digests = Digests::load(folder.path());
             digests.of(&file, Writers::Stages).unwrap();
             assert!(remembers(&digests, &file));
-            digests.known.borrow_mut().get_mut(file.to_str().unwrap()).unwrap().digest = "remembered".to_owned();
+            digests.known().get_mut(file.to_str().unwrap()).unwrap().digest = "remembered".to_owned();
             std::fs::hard_link(&file, folder.path().join("link")).unwrap();
             assert_eq!(digests.of(&file, Writers::Stages).unwrap().as_deref(), Some("remembered"));
             assert_eq!(digests.of(&file, Writers::Anybody).unwrap(), digest_of(&file).unwrap());

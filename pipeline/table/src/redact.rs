@@ -85,6 +85,8 @@ enum Place {
     Free,
     /// A program made it: an id, a time. Runs of digits and of mixed letters are what it is made of.
     Identifier,
+    /// It names something that there are few of: a path, a model, a key. Runs of mixed letters are what models are called.
+    Name,
 }
 
 /// One kind of secret.
@@ -171,7 +173,7 @@ impl Redactor {
             return Cow::Borrowed(text);
         }
         rewrite(text, &mut |piece| match piece {
-            Piece::Key(key) => self.text(key, Place::Free, &detectors, counts),
+            Piece::Key(key) => self.text(key, Place::Name, &detectors, counts),
             Piece::Value { key, value } if self.settings.hash.iter().any(|hashed| hashed == key) => self.hashed(value, counts),
             Piece::Value { key, value } => self.text(value, place_of(key), &detectors, counts),
         })
@@ -252,7 +254,7 @@ pub(crate) struct Cleaner<'r> {
     /// Harmless keys of the first record in their order, which is that of most records; the one that is expected next.
     keys: Vec<Box<str>>,
     next_key: usize,
-    /// Texts that people may have written and that hold nothing, each in the place that its digest gives.
+    /// Texts that hold nothing wherever they stand, each in the place that its digest gives.
     known: Vec<Option<Box<str>>>,
 }
 
@@ -277,6 +279,10 @@ impl Cleaner<'_> {
         expected.is_some()
     }
 
+    fn is_clean_anywhere(&self, text: &str) -> bool {
+        self.redactor.text(text, Place::Free, &self.detectors, &mut RedactCounts::new()).is_none()
+    }
+
     fn clean(&mut self, text: &str, place: Place) -> Option<String> {
         let redactor = self.redactor;
         if redactor.patterns.is_empty() && is_harmless(text, place) {
@@ -290,7 +296,8 @@ impl Cleaner<'_> {
             return None;
         }
         let cleaned = redactor.text(text, place, &self.detectors, &mut self.counts);
-        if cleaned.is_none() {
+        // A name may be no secret only because it is one.
+        if cleaned.is_none() && (place == Place::Free || self.is_clean_anywhere(text)) {
             self.known[at] = Some(text.into());
         }
         cleaned
@@ -302,7 +309,7 @@ impl Clean for Cleaner<'_> {
         if self.is_expected(key) {
             return None;
         }
-        let cleaned = self.clean(key, Place::Free);
+        let cleaned = self.clean(key, Place::Name);
         if cleaned.is_none() && self.next_key == self.keys.len() && self.keys.len() < KNOWN {
             self.keys.push(key.into());
             self.next_key += 1;
@@ -327,7 +334,7 @@ fn is_harmless(text: &str, place: Place) -> bool {
         let weight = |byte: u8| if byte == b'@' { phone::MIN_DIGITS } else { usize::from(byte.is_ascii_digit()) };
         return bytes.map(weight).sum::<usize>() < phone::MIN_DIGITS;
     }
-    place == Place::Identifier && bytes.map(|byte| usize::from(STRANGENESS[usize::from(byte)])).sum::<usize>() < 2
+    place != Place::Free && bytes.map(|byte| usize::from(STRANGENESS[usize::from(byte)])).sum::<usize>() < 2
 }
 
 /// What every byte says against an identifier: whatever a detector finds in one has bytes that sum up to 2.
@@ -370,9 +377,30 @@ fn replace(
     *cleaned = Some(out);
 }
 
-/// What a key says about its value: times and ids are made by programs.
+/// Keys whose texts are names, in every format.
+const NAMES: &[&str] = &[
+    "execution_path",
+    "static_path",
+    "optimal_path",
+    "candidates",
+    "alternative",
+    "policy_id",
+    "tool_name",
+    "selected_master",
+    "user_corrected_to",
+    "should_have_routed_to",
+    "model",
+];
+
+/// What a key says about its value: times and ids are made by programs, paths and models are called by names.
 fn place_of(key: &str) -> Place {
-    if key == "timestamp" || key == "id" || key.ends_with("_id") { Place::Identifier } else { Place::Free }
+    if NAMES.contains(&key) {
+        Place::Name
+    } else if key == "timestamp" || key == "id" || key.ends_with("_id") {
+        Place::Identifier
+    } else {
+        Place::Free
+    }
 }
 
 /// Bytes that a word is made of, for the check that a match does not stand inside a longer one.

@@ -173,7 +173,17 @@ proptest! {
 }
 
 /// Keys of people, of programs, and one that should not be there.
-const KEYS: &[&str] = &["query", "note", "user_id", "timestamp", "api_key", "alice@example.org", "a_key_that_is_long"];
+const KEYS: &[&str] = &[
+    "query",
+    "note",
+    "user_id",
+    "timestamp",
+    "execution_path",
+    "api_key",
+    "alice@example.org",
+    "a_key_that_is_long",
+    "mistralai/Mixtral-8x7B-Instruct-v0.1",
+];
 
 /// Texts near what is taken out.
 fn texts() -> impl Strategy<Value = String> {
@@ -201,6 +211,7 @@ fn texts() -> impl Strategy<Value = String> {
         " ",
         "-",
         "é",
+        "mistralai/Mixtral-8x7B-Instruct-v0.1",
         "wJalrXUtnFEMI9K7MDENG3bPxRfiCYEXAMPLEKEY",
         "ghp_0123456789abcdefABCDEF0123456789abcd",
         "words of prose",
@@ -228,4 +239,14 @@ proptest! {
             prop_assert_eq!(ours, counts, "{}", text);
         }
     }
+}
+
+#[test]
+fn models_keep_their_names_where_paths_are_named() {
+    let name = "mistralai/Mixtral-8x7B-Instruct-v0.1";
+    let record = serde_json::json!({ "routing_decision": { "execution_path": name, "candidates": [name], "propensities": { name: 1.0 } } })
+        .to_string();
+    assert_eq!(standard().record(&record, &mut RedactCounts::new()), record);
+    let secret = serde_json::json!({ "execution_path": "sk-abcdefghijklmnopqrstuvwx", "static_path": "alice@example.org" }).to_string();
+    assert_eq!(standard().record(&secret, &mut RedactCounts::new()), r#"{"execution_path":"[key]","static_path":"[email]"}"#);
 }
