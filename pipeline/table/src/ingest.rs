@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::decisions::day_name;
 use crate::error::{IngestError, TableError};
-use crate::extras::{ExtraKind, KINDS, Keys, kinds_seen};
+use crate::extras::Keys;
 use crate::formats::{FORMATS, Format, format_named};
 use crate::judgement::{Judgement, Remembered};
 use crate::ledger::{Entry, Ledger};
@@ -411,7 +411,7 @@ impl<'s> Ingest<'s> {
             keys.merge(file.head.keys.clone())?;
             keys.merge(file.tail.keys.clone())?;
         }
-        let left_out = report_keys(&keys, self.settings.max_extras, &mut report);
+        let left_out = report.take_keys(&keys, self.settings.max_extras);
         let left_out_names: Vec<String> =
             keys.by_name().into_iter().filter(|(_, (digest, _))| left_out.contains(digest)).map(|(name, _)| name.to_owned()).collect();
         if self.earlier.as_ref().is_some_and(|(_, earlier)| earlier.left_out != left_out_names) {
@@ -578,31 +578,4 @@ fn report_of(files: &[FileState], judgement: &Judgement, skipped: Vec<String>, n
         });
     }
     report
-}
-
-/// Reports the further scalars: their kinds, what rows disagree about, what has no column. Gives the digests of keys past the limit.
-fn report_keys(keys: &Keys, max_extras: usize, report: &mut IngestReport) -> HashSet<u64> {
-    let mut left_out = HashSet::new();
-    let mut n_columns = 0;
-    for (name, (digest, entry)) in keys.by_name() {
-        let mut n_ignored = entry.ignored;
-        let seen: Vec<ExtraKind> = kinds_seen(&entry.kinds).collect();
-        if seen.len() > 1 {
-            let counts = KINDS.into_iter().zip(entry.kinds).filter(|(_, count)| *count > 0).collect();
-            report.type_conflicts.insert(name.to_owned(), counts);
-        }
-        if let Some(kind) = seen.first() {
-            n_columns += 1;
-            if n_columns > max_extras {
-                left_out.insert(digest);
-                n_ignored += entry.kinds.iter().sum::<u64>();
-            } else {
-                report.extras.insert(name.to_owned(), if seen.len() > 1 { ExtraKind::Text } else { *kind });
-            }
-        }
-        if n_ignored > 0 {
-            report.ignored_keys.insert(name.to_owned(), n_ignored);
-        }
-    }
-    left_out
 }

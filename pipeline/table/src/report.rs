@@ -1,12 +1,12 @@
 //! What an ingest counted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use routewright_domain::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::expect::Finding;
-use crate::extras::ExtraKind;
+use crate::extras::{ExtraKind, KINDS, Keys, kinds_seen};
 
 /// Rows of a file or of all files: `read = kept + duplicate + quarantined`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,4 +107,33 @@ pub struct IngestReport {
     /// How the expectations of `[ingest.expect]` were met.
     #[serde(default)]
     pub findings: Vec<Finding>,
+}
+
+impl IngestReport {
+    /// Takes the further scalars: their kinds, what rows disagree about, what has no column. Gives the digests of keys past the limit.
+    pub(crate) fn take_keys(&mut self, keys: &Keys, max_extras: usize) -> HashSet<u64> {
+        let mut left_out = HashSet::new();
+        let mut n_columns = 0;
+        for (name, (digest, entry)) in keys.by_name() {
+            let mut n_ignored = entry.ignored;
+            let seen: Vec<ExtraKind> = kinds_seen(&entry.kinds).collect();
+            if seen.len() > 1 {
+                let counts = KINDS.into_iter().zip(entry.kinds).filter(|(_, count)| *count > 0).collect();
+                self.type_conflicts.insert(name.to_owned(), counts);
+            }
+            if let Some(kind) = seen.first() {
+                n_columns += 1;
+                if n_columns > max_extras {
+                    left_out.insert(digest);
+                    n_ignored += entry.kinds.iter().sum::<u64>();
+                } else {
+                    self.extras.insert(name.to_owned(), if seen.len() > 1 { ExtraKind::Text } else { *kind });
+                }
+            }
+            if n_ignored > 0 {
+                self.ignored_keys.insert(name.to_owned(), n_ignored);
+            }
+        }
+        left_out
+    }
 }
