@@ -66,7 +66,7 @@ pub(crate) struct Evaluate;
 impl Stage for Evaluate {
     const NAME: &'static str = "evaluate";
     const SUMMARY: &'static str = "judges the models on the held-out window: accuracy, calibration, importance, explainability";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const USES_SEED: bool = true;
     type Params = EvaluateParams;
     type Inputs = (Features, Models, TrainingReport);
@@ -119,6 +119,7 @@ impl Stage for Evaluate {
             importance,
             importance_groups,
             learning_curve: training.learning_curve.clone(),
+            learning_curve_of_rate: training.learning_curve_of_rate.clone(),
             explainability,
             surrogate_rules,
             surrogate,

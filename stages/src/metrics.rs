@@ -35,6 +35,7 @@ pub fn of(decision: &DecisionReport, replay: &ReplayReport, evaluation: &Evaluat
     single("mean_weight", "Mean importance weight, 1 where propensities are right", decision.diagnostics.mean_weight);
     single("log_loss_nats", "Held-out log loss of predicted success", Some(evaluation.calibrated.log_loss));
     single("calibration_error", "Expected calibration error of predicted success", Some(evaluation.calibrated.ece));
+    single("calibration_error_before", "Expected calibration error before the calibration map", Some(evaluation.uncalibrated.ece));
     single("surrogate_fidelity", "Agreement of a shallow tree with the learned router", Some(evaluation.explainability.surrogate_fidelity));
     let interval = decision.retraining.map(|found| f64::from(found.interval_days));
     single("retraining_interval_days", "Days until the router has lost a point", interval);

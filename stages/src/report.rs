@@ -12,15 +12,14 @@ pub(crate) mod format;
 mod html;
 pub(crate) mod markdown;
 mod models;
-mod probe;
 mod sources;
+mod weights;
 
 use routewright_engine::{Context, Stage, StageError};
 use serde::{Deserialize, Serialize};
 
 use self::document::{Block, Document};
 use self::figures::Drawn;
-use self::probe::Probe;
 use self::sources::Sources;
 use crate::artifacts::{
     AbTestReport, DecisionReport, Evaluation, Exploration, Features, Figures, Metrics, Models, Page, ReplayReport, Results, RowAccount,
@@ -42,17 +41,17 @@ pub(crate) struct Report;
 impl Stage for Report {
     const NAME: &'static str = "report";
     const SUMMARY: &'static str = "writes the report for people, its figures, and a summary for the CI job";
-    const VERSION: u32 = 3;
-    const USES_SEED: bool = true;
+    const VERSION: u32 = 4;
+    const USES_SEED: bool = false;
     type Params = ReportParams;
     type Inputs = (DecisionReport, ReplayReport, Evaluation, TrainingReport, Exploration, RowAccount, Features, Models, AbTestReport);
     type Outputs = (Results, Page, SummaryPage, Metrics, Figures);
 
-    fn run(_: &ReportParams, inputs: Self::Inputs, context: &Context<'_>) -> Result<Self::Outputs, StageError> {
+    fn run(_: &ReportParams, inputs: Self::Inputs, _: &Context<'_>) -> Result<Self::Outputs, StageError> {
         let (decision, replay, evaluation, training, Exploration(exploration), RowAccount(ingest), Features(table), models, ab_test) =
             inputs;
-        let probe = Probe::of(&table, &models.policy, &evaluation, context)?;
-        let drawn = Drawn { replay: &replay, evaluation: &evaluation, exploration: &exploration, table: &table, probe: &probe };
+        let weights = weights::weights(&table, &models.policy);
+        let drawn = Drawn { replay: &replay, evaluation: &evaluation, exploration: &exploration, table: &table, weights: weights.as_ref() };
         let figures = figures::all(&drawn)?;
         let names: Vec<String> = figures.iter().map(|(name, _)| (*name).to_owned()).collect();
         let sources = Sources {

@@ -46,8 +46,12 @@ pub(crate) struct TrainParams {
     pub search: SearchParams,
     /// Shares of the training window that the learning curve is drawn from; none draws no curve.
     pub learning_curve: Vec<f64>,
+    /// Points in time up to which regressors learn, to be judged on the stretch that follows; 0 judges none.
+    pub origins: usize,
     /// Other people's models that are trained on each path's folds for comparison.
     pub references: Vec<String>,
+    /// How often rows are dealt out to folds anew for that comparison.
+    pub reference_repeats: usize,
     /// Whether `policy.min_gain` is raised where the training window says that smaller predicted gains are noise.
     pub tune_min_gain: bool,
     /// What the success regressors learn.
@@ -80,7 +84,9 @@ impl Default for TrainParams {
             success_leaf_sizes: vec![5, 20],
             search: SearchParams::default(),
             learning_curve: vec![0.1, 0.25, 0.5, 1.0],
+            origins: 3,
             references: Vec::new(),
+            reference_repeats: 3,
             tune_min_gain: true,
             outcome: Outcome::Auto,
             policy: PolicySettings::default(),
@@ -94,7 +100,7 @@ pub(crate) struct Train;
 impl Stage for Train {
     const NAME: &'static str = "train";
     const SUMMARY: &'static str = "grows a path classifier and per path a success and a latency regressor on the training window";
-    const VERSION: u32 = 4;
+    const VERSION: u32 = 5;
     const USES_SEED: bool = true;
     type Params = TrainParams;
     type Inputs = (Features,);
@@ -103,6 +109,9 @@ impl Stage for Train {
     fn check(params: &TrainParams) -> Result<(), (&'static str, String)> {
         if params.folds < 2 {
             return Err(("folds", format!("must be at least 2, found {}", params.folds)));
+        }
+        if params.reference_repeats == 0 {
+            return Err(("reference_repeats", "must be at least 1".to_owned()));
         }
         if params.success_leaf_sizes.is_empty() || params.success_leaf_sizes.contains(&0) {
             return Err(("success_leaf_sizes", "needs at least one size, each at least 1".to_owned()));
@@ -223,6 +232,7 @@ impl<'a> Training<'a> {
         policy.settings.min_gain = min_gain;
         let helped_query_types = gain::helped_types(&policy, &found);
         let times = self.rows.iter().map(|row| self.table.outcomes.timestamps[*row as usize].0);
+        let curves = self.learning_curves()?;
         let report = TrainingReport {
             n_rows: self.rows.len(),
             window_us: (times.clone().min().unwrap_or_default(), times.max().unwrap_or_default()),
@@ -232,7 +242,9 @@ impl<'a> Training<'a> {
             min_gain,
             gain_candidates,
             helped_query_types,
-            learning_curve: self.learning_curve()?,
+            learning_curve: curves.forests,
+            learning_curve_of_rate: curves.rate,
+            origins: self.rolling_origins()?,
             references: comparisons,
             impurity: shares(&self.table.names(), &impurity),
         };

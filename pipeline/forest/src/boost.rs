@@ -5,11 +5,12 @@ use routewright_domain::Seed;
 use routewright_router::{Forest, NodeKind, Tree};
 use serde::{Deserialize, Serialize};
 
-use crate::binned::Binned;
+use crate::binned::{Binned, Coding};
 use crate::cells::{Cell, GRADIENT_STEPS, Gradients, Sample as SampledRow};
 use crate::fit::{FitError, MAX_CLASSES};
 use crate::grow::{Grown, Threads, grow};
 use crate::matrix::Matrix;
+use crate::metrics::LOG_LOSS_MARGIN;
 use crate::params::{ForestParams, InvalidParam, MaxFeatures, Sample};
 use crate::plan::Plan;
 use crate::predict::predict;
@@ -40,11 +41,21 @@ pub struct BoostParams {
     pub max_features: MaxFeatures,
     /// Share of the rows that each round sees, without replacement, in (0, 1].
     pub subsample: f64,
+    /// Rounds without a gain on the judging rows after which boosting stops, at least 1; without judging rows every round is grown.
+    pub patience: u32,
 }
 
 impl Default for BoostParams {
     fn default() -> Self {
-        Self { n_rounds: 100, learning_rate: 0.1, max_depth: 6, min_samples_leaf: 20, max_features: MaxFeatures::All, subsample: 1.0 }
+        Self {
+            n_rounds: 100,
+            learning_rate: 0.1,
+            max_depth: 6,
+            min_samples_leaf: 20,
+            max_features: MaxFeatures::All,
+            subsample: 1.0,
+            patience: 10,
+        }
     }
 }
 
@@ -68,7 +79,11 @@ impl BoostParams {
             false => Err(InvalidParam { name, expected: "in (0, 1]", found }),
         };
         unit("learning_rate", self.learning_rate)?;
-        unit("subsample", self.subsample)
+        unit("subsample", self.subsample)?;
+        match self.patience {
+            0 => Err(InvalidParam { name: "patience", expected: "at least 1", found: 0.0 }),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -104,6 +119,23 @@ struct Loss<'a> {
     n_outputs: usize,
 }
 
+/// The rows of a table that boosting learns from, and those that say when to stop.
+#[derive(Clone, Copy, Debug)]
+pub struct BoostRows<'a> {
+    /// Positions in the table to learn from; repeats count twice.
+    pub train: &'a [u32],
+    /// Positions of other rows: boosting ends when their loss has not fallen for [`BoostParams::patience`] rounds, and keeps the rounds up
+    /// to the lowest. None of them, and every round is grown.
+    pub judge: &'a [u32],
+}
+
+impl<'a> BoostRows<'a> {
+    /// All rounds on these rows.
+    pub fn all(train: &'a [u32]) -> Self {
+        Self { train, judge: &[] }
+    }
+}
+
 /// Boosts a classifier. Arguments as for [`crate::fit_classifier`]; weights are scaled to a largest weight of 1.
 ///
 /// Each round takes a Newton step in the log loss per class (Friedman 2001; Chen & Guestrin 2016). Equal input and seed give equal trees for
@@ -112,7 +144,7 @@ struct Loss<'a> {
 /// # Errors
 /// [`FitError`] as for [`crate::fit_classifier`].
 pub fn boost_classifier(
-    (binned, rows): (&Binned, &[u32]),
+    (binned, rows): (&Binned, BoostRows<'_>),
     labels: &[u16],
     n_classes: usize,
     weights: Option<&[f32]>,
@@ -121,17 +153,18 @@ pub fn boost_classifier(
 ) -> Result<Boosted, FitError> {
     params.check()?;
     let forest = params.forest();
-    let plan = Plan::new(binned, rows, ("labels", labels.len()), weights, &forest, seed)?;
+    let plan = Plan::new(binned, rows.train, ("labels", labels.len()), weights, &forest, seed)?;
+    let judge = judges(&plan, rows.judge, ("labels", labels.len()), weights)?;
     if n_classes == 0 || MAX_CLASSES < n_classes {
         return Err(FitError::Classes { found: n_classes });
     }
-    if let Some(&row) = rows.iter().find(|&&row| n_classes <= usize::from(labels[row as usize])) {
+    if let Some(&row) = rows.train.iter().chain(rows.judge).find(|&&row| n_classes <= usize::from(labels[row as usize])) {
         return Err(FitError::Label { row, found: labels[row as usize], n_classes });
     }
     let (link, n_outputs) = if n_classes <= 2 { (Link::Logistic, 1) } else { (Link::Softmax, n_classes) };
     let mut shares = vec![0.0; n_classes.max(2)];
     for &position in &plan.kept {
-        let row = rows[position as usize];
+        let row = rows.train[position as usize];
         shares[usize::from(labels[row as usize])] += weights.map_or(1.0, |weights| f64::from(weights[row as usize]));
     }
     let total: f64 = shares.iter().sum();
@@ -142,7 +175,7 @@ pub fn boost_classifier(
         _ => vec![(share(1) / share(0)).ln()],
     };
     let loss = Loss { link, truth: &|row| f64::from(labels[row as usize]), weights, n_outputs };
-    boost(&Plan { n_outputs, ..plan }, params, &loss, base, n_classes)
+    boost(&Plan { n_outputs, ..plan }, &judge, params, &loss, base, n_classes)
 }
 
 /// Boosts a regressor of the mean. Arguments as for [`crate::fit_regressor`].
@@ -150,7 +183,7 @@ pub fn boost_classifier(
 /// # Errors
 /// [`FitError`] as for [`crate::fit_regressor`].
 pub fn boost_regressor(
-    (binned, rows): (&Binned, &[u32]),
+    (binned, rows): (&Binned, BoostRows<'_>),
     target: &[f64],
     weights: Option<&[f32]>,
     params: &BoostParams,
@@ -158,52 +191,106 @@ pub fn boost_regressor(
 ) -> Result<Boosted, FitError> {
     params.check()?;
     let forest = params.forest();
-    let plan = Plan::new(binned, rows, ("target", target.len()), weights, &forest, seed)?;
+    let plan = Plan::new(binned, rows.train, ("target", target.len()), weights, &forest, seed)?;
+    let judge = judges(&plan, rows.judge, ("target", target.len()), weights)?;
     let (middle, half_range) = plan.range(target)?;
+    if let Some(&row) = judge.iter().find(|&&row| !target[row as usize].is_finite()) {
+        return Err(FitError::Target { row, found: target[row as usize] });
+    }
     let scale = if half_range > 0.0 { half_range } else { 1.0 };
     let truth = |row: u32| (target[row as usize] - middle) / scale;
     let weight = |row: u32| weights.map_or(1.0, |weights| f64::from(weights[row as usize]));
     let sums = plan
         .kept
         .iter()
-        .map(|&position| rows[position as usize])
+        .map(|&position| rows.train[position as usize])
         .fold((0.0, 0.0), |(sum, total), row| (sum + weight(row) * truth(row), total + weight(row)));
     let loss = Loss { link: Link::Identity, truth: &truth, weights, n_outputs: 1 };
-    boost(&Plan { middle, half_range: scale, ..plan }, params, &loss, vec![sums.0 / sums.1], 1)
+    boost(&Plan { middle, half_range: scale, ..plan }, &judge, params, &loss, vec![sums.0 / sums.1], 1)
+}
+
+/// Judging rows with a weight, checked as the rows of the plan are.
+fn judges(plan: &Plan<'_>, rows: &[u32], column: (&'static str, usize), weights: Option<&[f32]>) -> Result<Vec<u32>, FitError> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let checked = Plan::new(plan.binned, rows, column, weights, plan.params, plan.seed)?;
+    Ok(checked.kept.iter().map(|&position| rows[position as usize]).collect())
+}
+
+/// Rows and where their predictions stand, before the link: `n_outputs` scores each.
+struct Standing {
+    rows: Vec<u32>,
+    scores: Vec<f64>,
+}
+
+impl Standing {
+    fn new(rows: Vec<u32>, base: &[f64]) -> Self {
+        let scores = base.iter().copied().cycle().take(rows.len() * base.len()).collect();
+        Self { rows, scores }
+    }
+
+    /// Adds what a round's trees say, one tree per output.
+    fn advance(&mut self, coding: &Coding, grown: &[Grown]) {
+        let n_outputs = grown.len();
+        self.scores.par_chunks_mut(CHUNK_ROWS * n_outputs).zip(self.rows.par_chunks(CHUNK_ROWS)).for_each(|(scores, rows)| {
+            for (scores, &row) in scores.chunks_exact_mut(n_outputs).zip(rows) {
+                for (class, (score, grown)) in scores.iter_mut().zip(grown).enumerate() {
+                    let leaf = leaf_of(grown, coding.row(row as usize));
+                    *score += f64::from(grown.tree.values[leaf * n_outputs + class]);
+                }
+            }
+        });
+    }
 }
 
 /// Grows the rounds.
-fn boost(plan: &Plan<'_>, params: &BoostParams, loss: &Loss<'_>, base: Vec<f64>, n_classes: usize) -> Result<Boosted, FitError> {
+fn boost(
+    plan: &Plan<'_>,
+    judge: &[u32],
+    params: &BoostParams,
+    loss: &Loss<'_>,
+    base: Vec<f64>,
+    n_classes: usize,
+) -> Result<Boosted, FitError> {
     let n_outputs = loss.n_outputs;
     let rows: Vec<u32> = plan.kept.iter().map(|&position| plan.rows[position as usize]).collect();
     let largest = loss.weights.map_or(1.0, |weights| rows.iter().fold(0.0, |most: f32, &row| most.max(weights[row as usize])));
-    let mut scores: Vec<f64> = base.iter().copied().cycle().take(rows.len() * n_outputs).collect();
+    let (mut learned, mut judged) = (Standing::new(rows, &base), Standing::new(judge.to_vec(), &base));
     let threads = if n_outputs < rayon::current_num_threads() { Threads::Shared } else { Threads::PerTree };
     let mut trees: Vec<Tree> = Vec::new();
+    let (mut least, mut n_best) = (f64::INFINITY, 0);
     for round in 0..params.n_rounds {
         let round_seed = plan.seed.derive("round", u64::from(round));
         let n_draws = plan.draw(&mut round_seed.rng());
-        let steps: Vec<(i32, i32)> = loss.steps(&rows, &scores, largest);
+        let coding = plan.binned.coding(round as usize);
+        let steps: Vec<(i32, i32)> = loss.steps(&learned.rows, &learned.scores, largest);
         let grow_class = |class: usize| {
-            let drawn = rows.iter().enumerate().filter(|(position, _)| n_draws[*position] > 0);
+            let drawn = learned.rows.iter().enumerate().filter(|(position, _)| n_draws[*position] > 0);
             let samples = drawn.map(|(position, &row)| SampledRow { row, n_draws: 1, payload: steps[position * n_outputs + class] });
             let leaf = |cell: &Gradients, values: &mut Vec<f32>| {
                 let step = params.learning_rate * cell.mean(0).clamp(-MAX_STEP, MAX_STEP);
                 values.extend((0..n_outputs).map(|output| if output == class { step as f32 } else { 0.0 }));
             };
             let rng = round_seed.derive("class", class as u64).rng();
-            grow::<Gradients>(plan.binned, samples.collect(), plan.params, threads, rng, &leaf)
+            grow::<Gradients>(coding, samples.collect(), plan.params, threads, rng, &leaf)
         };
         let grown: Vec<Grown> = (0..n_outputs).into_par_iter().map(grow_class).collect();
-        scores.par_chunks_mut(CHUNK_ROWS * n_outputs).zip(rows.par_chunks(CHUNK_ROWS)).for_each(|(scores, rows)| {
-            for (scores, &row) in scores.chunks_exact_mut(n_outputs).zip(rows) {
-                for (class, (score, grown)) in scores.iter_mut().zip(&grown).enumerate() {
-                    let leaf = leaf_of(grown, plan.binned.row(row as usize));
-                    *score += f64::from(grown.tree.values[leaf * n_outputs + class]);
-                }
-            }
-        });
+        learned.advance(coding, &grown);
+        judged.advance(coding, &grown);
         trees.extend(grown.into_iter().map(|grown| grown.tree));
+        if judge.is_empty() {
+            continue;
+        }
+        let found = loss.mean(&judged);
+        if found < least {
+            (least, n_best) = (found, round + 1);
+        } else if params.patience <= round + 1 - n_best {
+            break;
+        }
+    }
+    if !judge.is_empty() {
+        trees.truncate(n_best.max(1) as usize * n_outputs);
     }
     let trees = Forest::new(plan.binned.n_columns(), n_outputs, &trees)?;
     Ok(Boosted { trees, base, link: loss.link, middle: plan.middle, half_range: plan.half_range, n_classes })
@@ -244,6 +331,28 @@ impl Loss<'_> {
             }
         });
         steps
+    }
+
+    /// The weighted mean loss where predictions stand: squared error, or −ln of the true class's probability.
+    fn mean(&self, at: &Standing) -> f64 {
+        let (mut sum, mut total) = (0.0, 0.0);
+        for (scores, &row) in at.scores.chunks_exact(self.n_outputs).zip(&at.rows) {
+            let (truth, weight) = ((self.truth)(row), self.weights.map_or(1.0, |weights| f64::from(weights[row as usize])));
+            let mut predictions = scores.to_vec();
+            apply(self.link, &mut predictions);
+            let likelihood = match self.link {
+                Link::Identity => {
+                    sum += weight * (truth - predictions[0]).powi(2);
+                    1.0
+                }
+                Link::Logistic if truth == 1.0 => predictions[0],
+                Link::Logistic => 1.0 - predictions[0],
+                Link::Softmax => predictions[truth as usize],
+            };
+            sum -= weight * likelihood.max(LOG_LOSS_MARGIN).ln();
+            total += weight;
+        }
+        sum / total
     }
 }
 
@@ -305,7 +414,8 @@ mod tests {
         for n_classes in [2_u16, 3] {
             let labels: Vec<u16> = (0..1500).map(|row| ((columns[0][row] + columns[1][row]) * 1.5) as u16 % n_classes).collect();
             let params = BoostParams { n_rounds: 40, ..BoostParams::default() };
-            let boosted = boost_classifier((&binned, &train), &labels, usize::from(n_classes), None, &params, Seed(1)).unwrap();
+            let boosted =
+                boost_classifier((&binned, BoostRows::all(&train)), &labels, usize::from(n_classes), None, &params, Seed(1)).unwrap();
             let probabilities = boosted.predict(&matrix, &test);
             let truth: Vec<u16> = test.iter().map(|&row| labels[row as usize]).collect();
             let scores = Classified::new(usize::from(n_classes), &probabilities, &truth).unwrap();
@@ -323,10 +433,10 @@ mod tests {
         let rows: Vec<u32> = (0..1200).collect();
         let target: Vec<f64> = columns[0].iter().map(|&value| 1000.0 + 100.0 * f64::from(value).powi(2)).collect();
         let params = BoostParams { n_rounds: 100, subsample: 0.5, ..BoostParams::default() };
-        let boosted = boost_regressor((&binned, &rows), &target, None, &params, Seed(1)).unwrap();
+        let boosted = boost_regressor((&binned, BoostRows::all(&rows)), &target, None, &params, Seed(1)).unwrap();
         let error = boosted.predict(&matrix, &rows).iter().zip(&target).fold(0.0, |sum: f64, (found, truth)| sum + (found - truth).abs());
         assert!(error / 1200.0 < 2.0, "{}", error / 1200.0);
-        let constant = boost_regressor((&binned, &rows), &[7.5; 1200], None, &params, Seed(1)).unwrap();
+        let constant = boost_regressor((&binned, BoostRows::all(&rows)), &[7.5; 1200], None, &params, Seed(1)).unwrap();
         assert_eq!(constant.predict(&matrix, &[0, 5]), [7.5, 7.5]);
     }
 
@@ -340,7 +450,7 @@ mod tests {
         let params = BoostParams { n_rounds: 5, ..BoostParams::default() };
         let fit = |n_threads: usize, rows: &[u32], weights: Option<&[f32]>| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
-            pool.install(|| boost_classifier((&binned, rows), &labels, 2, weights, &params, Seed(1)).unwrap())
+            pool.install(|| boost_classifier((&binned, BoostRows::all(rows)), &labels, 2, weights, &params, Seed(1)).unwrap())
         };
         let one = fit(1, &rows, Some(&weights));
         assert_eq!(one, fit(3, &rows, Some(&weights)));
@@ -348,11 +458,41 @@ mod tests {
     }
 
     #[test]
+    fn boosting_stops_when_other_rows_gain_no_more() {
+        let columns = table(900);
+        let binned = Binned::new(&Matrix::new(&columns).unwrap(), MAX_BINS);
+        let matrix = Matrix::new(&columns).unwrap();
+        // Nine labels of ten follow a column, the others nothing: what is learned after the column is noise.
+        let labels: Vec<u16> =
+            (0..900).map(|row| if row % 10 == 0 { (row / 10 % 3) as u16 } else { (columns[0][row] * 3.0) as u16 }).collect();
+        let target: Vec<f64> = labels.iter().map(|&label| f64::from(label)).collect();
+        let (train, judge): (Vec<u32>, Vec<u32>) = (0..900).partition(|row| row % 3 != 1);
+        let params = BoostParams { n_rounds: 300, min_samples_leaf: 1, learning_rate: 0.3, patience: 5, ..BoostParams::default() };
+        let all = BoostRows::all(&train);
+        let stopping = BoostRows { judge: &judge, ..all };
+        let fit = |rows| boost_classifier((&binned, rows), &labels, 3, None, &params, Seed(1)).unwrap();
+        let truth: Vec<u16> = judge.iter().map(|&row| labels[row as usize]).collect();
+        let loss = |boosted: &Boosted| Classified::new(3, &boosted.predict(&matrix, &judge), &truth).unwrap().log_loss();
+        let (stopped, whole) = (fit(stopping), fit(all));
+        assert_eq!(whole.trees().n_trees(), 900);
+        assert!(stopped.trees().n_trees() < 150 && loss(&stopped) < loss(&whole), "{}", stopped.trees().n_trees());
+        // What is kept is the beginning of the whole.
+        let n_rounds = stopped.trees().n_trees() as u32 / 3;
+        let short = BoostParams { n_rounds, ..params };
+        assert_eq!(boost_classifier((&binned, all), &labels, 3, None, &short, Seed(1)).unwrap(), stopped);
+        let means = boost_regressor((&binned, stopping), &target, None, &params, Seed(1)).unwrap();
+        assert!((1..100).contains(&means.trees().n_trees()), "{}", means.trees().n_trees());
+        let bad = BoostRows { judge: &[900], ..all };
+        let error = boost_classifier((&binned, bad), &labels, 3, None, &params, Seed(1)).unwrap_err();
+        assert_eq!(error, FitError::Row { row: 900, n_rows: 900 });
+    }
+
+    #[test]
     fn steps_out_of_range_are_refused_by_name() {
         let columns = [vec![0.0, 1.0]];
         let binned = Binned::new(&Matrix::new(&columns).unwrap(), MAX_BINS);
         let params = BoostParams { learning_rate: 0.0, ..BoostParams::default() };
-        let error = boost_regressor((&binned, &[0, 1]), &[0.0, 1.0], None, &params, Seed(1)).unwrap_err();
+        let error = boost_regressor((&binned, BoostRows::all(&[0, 1])), &[0.0, 1.0], None, &params, Seed(1)).unwrap_err();
         assert_eq!(error.to_string(), "`learning_rate` must be in (0, 1], found 0");
     }
 }

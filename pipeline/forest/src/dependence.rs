@@ -18,11 +18,18 @@ pub struct Dependence {
 
 /// Computes partial dependence on a column: every row is predicted with each of `grid`'s values in its place, and averaged.
 ///
+/// `link`: what is made of each prediction before the mean, such as its calibration.
 /// Columns that go together with this one keep their values, so combinations that never occur may be asked for: a picture of the model,
 /// not of the world. No rows give no values.
 ///
 /// Source: Friedman (2001).
-pub fn partial_dependence(forest: &Forest, matrix: &Matrix<'_>, rows: &[u32], column: usize, grid: &[f32]) -> Dependence {
+pub fn partial_dependence(
+    forest: &Forest,
+    matrix: &Matrix<'_>,
+    rows: &[u32],
+    (column, grid): (usize, &[f32]),
+    link: impl Fn(f64) -> f64 + Sync,
+) -> Dependence {
     if rows.is_empty() {
         return Dependence::default();
     }
@@ -36,7 +43,9 @@ pub fn partial_dependence(forest: &Forest, matrix: &Matrix<'_>, rows: &[u32], co
         let columns: Vec<&[f32]> =
             own.iter().enumerate().map(|(position, own)| if position == column { replaced.as_slice() } else { own.as_slice() }).collect();
         let predictions = Matrix::new(&columns).map(|matrix| predict(forest, &matrix, &positions)).unwrap_or_default();
-        (0..n_outputs).map(|output| predictions.iter().skip(output).step_by(n_outputs).sum::<f64>() / rows.len() as f64).collect()
+        (0..n_outputs)
+            .map(|output| predictions.iter().skip(output).step_by(n_outputs).map(|&found| link(found)).sum::<f64>() / rows.len() as f64)
+            .collect()
     };
     Dependence { values: grid.iter().map(|&value| f64::from(value)).collect(), means: grid.par_iter().map(mean_at).collect() }
 }
@@ -72,11 +81,14 @@ mod tests {
         let forest = fit_regressor(&Binned::new(&matrix, MAX_BINS), &rows, &target, None, &params, Seed(1)).unwrap().forest;
         let grid = quantile_grid(&matrix, &rows, 0, 5);
         assert_eq!((grid[0], grid[4]), (0.0, 19.0));
-        let found = partial_dependence(&forest, &matrix, &rows, 0, &grid);
+        let found = partial_dependence(&forest, &matrix, &rows, (0, &grid), |found| found);
         for (value, mean) in found.values.iter().zip(&found.means) {
             assert!((mean[0] - (3.0 * value + 9.5)).abs() < 1.5, "{value}: {}", mean[0]);
         }
-        assert_eq!(partial_dependence(&forest, &matrix, &[], 0, &grid), Dependence::default());
+        // The link comes before the mean: a mean of squares is more than the square of a mean.
+        let squares = partial_dependence(&forest, &matrix, &rows, (0, &grid), |found| found * found);
+        assert!(squares.means.iter().zip(&found.means).all(|(square, mean)| square[0] > mean[0] * mean[0] + 10.0));
+        assert_eq!(partial_dependence(&forest, &matrix, &[], (0, &grid), |found| found), Dependence::default());
         assert!(quantile_grid(&matrix, &[], 0, 5).is_empty());
     }
 }

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use routewright_domain::Rng;
 use routewright_router::{CategorySet, Node, Side, Tree};
 
-use crate::binned::{Binned, MISSING};
+use crate::binned::{Coding, MISSING};
 use crate::cells::{Cell, Sample};
 use crate::params::{Cuts, ForestParams};
 use crate::search::{Bits, Cut, Limits, N_CODES, Search, Split, below, fill};
@@ -52,7 +52,7 @@ struct Open<C> {
 
 /// The state of one tree's growth.
 struct Grower<'a, C: Cell> {
-    binned: &'a Binned,
+    coding: &'a Coding,
     params: &'a ForestParams,
     n_tries: usize,
     limits: Limits,
@@ -72,18 +72,18 @@ struct Grower<'a, C: Cell> {
 
 /// Grows a tree on a sample that is not empty. `leaf` adds a leaf's values to the list.
 pub(crate) fn grow<C: Cell>(
-    binned: &Binned,
+    coding: &Coding,
     samples: Vec<Sample<C::Payload>>,
     params: &ForestParams,
     threads: Threads,
     rng: Rng,
     leaf: &impl Fn(&C, &mut Vec<f32>),
 ) -> Grown {
-    let n_columns = binned.n_columns();
+    let n_columns = coding.n_columns();
     let n_tries = params.max_features.count(n_columns);
     let total = sum::<C>(&samples);
     let mut grower = Grower {
-        binned,
+        coding,
         params,
         n_tries,
         limits: Limits { n_draws: params.min_samples_leaf, weight: params.min_leaf_weight * total.weight() },
@@ -155,7 +155,7 @@ impl<C: Cell> Grower<'_, C> {
         let first = columns.len().saturating_sub(self.n_tries);
         let count = |&column: &u16| {
             let mut histogram = vec![C::default(); N_CODES];
-            fill(self.binned, &self.samples[node.start..node.end], usize::from(column), &mut histogram);
+            fill(self.coding, &self.samples[node.start..node.end], usize::from(column), &mut histogram);
             (column, histogram)
         };
         columns[first..].par_iter().map(count).collect()
@@ -167,13 +167,13 @@ impl<C: Cell> Grower<'_, C> {
         let mut search = Search { total: &node.total, limits: self.limits, cuts: self.params.cuts, rng: &mut self.rng, best };
         if let Some(histograms) = &node.histograms {
             let histogram = &histograms[position * N_CODES..(position + 1) * N_CODES];
-            return search.run(self.binned, column, histogram, Bits::of_histogram(histogram));
+            return search.run(self.coding, column, histogram, Bits::of_histogram(histogram));
         }
         if let Some((_, histogram)) = ahead.iter().find(|(counted, _)| *counted == column) {
-            return search.run(self.binned, column, histogram, Bits::of_histogram(histogram));
+            return search.run(self.coding, column, histogram, Bits::of_histogram(histogram));
         }
-        let bits = fill(self.binned, &self.samples[node.start..node.end], position, &mut self.histogram);
-        let is_varied = search.run(self.binned, column, &self.histogram, bits);
+        let bits = fill(self.coding, &self.samples[node.start..node.end], position, &mut self.histogram);
+        let is_varied = search.run(self.coding, column, &self.histogram, bits);
         bits.for_each(|code| self.histogram[code] = C::default());
         is_varied
     }
@@ -189,7 +189,7 @@ impl<C: Cell> Grower<'_, C> {
         grown.tree.nodes[node.node] = match split.cut {
             Cut::UpTo(last) => {
                 grown.cuts[node.node] = last;
-                Node::split(split.column, self.binned.column(column).threshold(usize::from(last)), split.missing, left_child, cover)
+                Node::split(split.column, self.coding.column(column).threshold(usize::from(last)), split.missing, left_child, cover)
             }
             Cut::Of(mut set) => {
                 if split.missing == Side::Left {
@@ -218,7 +218,7 @@ impl<C: Cell> Grower<'_, C> {
     /// Adds the categories that no row of a node has, which then go where missing values go.
     fn add_unseen(&self, set: &mut CategorySet, range: Range<usize>, column: usize) {
         let mut is_seen = [false; N_CODES];
-        self.samples[range].iter().for_each(|sample| is_seen[usize::from(self.binned.code(sample.row, column))] = true);
+        self.samples[range].iter().for_each(|sample| is_seen[usize::from(self.coding.code(sample.row, column))] = true);
         (0..MISSING).filter(|code| !is_seen[usize::from(*code)]).for_each(|code| set.insert(code));
     }
 
@@ -229,7 +229,7 @@ impl<C: Cell> Grower<'_, C> {
         let (mut n_left, mut n_right) = (0, 0);
         for position in 0..samples.len() {
             let sample = samples[position];
-            let code = self.binned.code(sample.row, column);
+            let code = self.coding.code(sample.row, column);
             let is_left = if code == MISSING { split.missing == Side::Left } else { split.cut.takes(code) };
             samples[n_left] = sample;
             self.moved[n_right] = sample;
@@ -261,7 +261,7 @@ impl<C: Cell> Grower<'_, C> {
         histograms.resize(self.columns.len() * N_CODES, C::default());
         let samples = &self.samples[range];
         let count = |(column, histogram): (usize, &mut [C])| {
-            fill(self.binned, samples, column, histogram);
+            fill(self.coding, samples, column, histogram);
         };
         if self.threads == Threads::Shared && SHARED_ROWS <= samples.len() {
             histograms.par_chunks_exact_mut(N_CODES).enumerate().for_each(count);

@@ -5,7 +5,7 @@
 use routewright_domain::Rng;
 use routewright_router::NodeKind;
 
-use crate::binned::Binned;
+use crate::binned::Coding;
 use crate::cells::{Cell, Sample};
 use crate::grow::Grown;
 use crate::search::{below, goes_left};
@@ -27,11 +27,11 @@ pub(crate) fn part<P: Copy>(samples: &mut Vec<Sample<P>>, share: f64, rng: &mut 
 }
 
 /// Fills the leaves with what other rows say; a leaf that none of them reaches takes what they say in the nearest node above.
-pub(crate) fn refill<C: Cell>(grown: &mut Grown, binned: &Binned, judges: &[Sample<C::Payload>], leaf: &impl Fn(&C, &mut Vec<f32>)) {
+pub(crate) fn refill<C: Cell>(grown: &mut Grown, coding: &Coding, judges: &[Sample<C::Payload>], leaf: &impl Fn(&C, &mut Vec<f32>)) {
     let nodes = &grown.tree.nodes;
     let mut cells = vec![C::default(); nodes.len()];
     for sample in judges {
-        let codes = binned.row(sample.row as usize);
+        let codes = coding.row(sample.row as usize);
         let mut node = 0;
         loop {
             cells[node].add(sample.n_draws, sample.payload);

@@ -55,7 +55,7 @@ mod surrogate;
 mod tune;
 
 pub use binned::{Binned, MAX_BINS};
-pub use boost::{BoostParams, Boosted, boost_classifier, boost_regressor};
+pub use boost::{BoostParams, BoostRows, Boosted, boost_classifier, boost_regressor};
 pub use calibrate::{CalibrateError, CandidateBrier, ChosenCalibration, choose_calibration, fit_beta, fit_isotonic, fit_platt};
 pub use calibration_error::CalibrationGap;
 pub use compare::{PairedTest, corrected_t_test};

@@ -1,5 +1,7 @@
 //! Checked input of a fit: which rows each tree sees, trees in parallel, out-of-bag predictions.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 use routewright_domain::{Rng, Seed};
 use routewright_router::{Forest, NodeKind};
@@ -102,13 +104,14 @@ impl<'a> Plan<'a> {
                 })
                 .collect();
             let judges = honest::part(&mut samples, self.params.honest_share, &mut rng);
-            let mut grown = grow::<C>(self.binned, samples, self.params, threads, rng, &leaf);
+            let coding = self.binned.coding(tree as usize);
+            let mut grown = grow::<C>(coding, samples, self.params, threads, rng, &leaf);
             if !judges.is_empty() {
-                honest::refill(&mut grown, self.binned, &judges, &leaf);
+                honest::refill(&mut grown, coding, &judges, &leaf);
             }
             (grown, self.bag(&n_draws))
         };
-        let (grown, bags): (Vec<Grown>, Vec<Vec<u64>>) = trees.into_par_iter().map(grow_tree).unzip();
+        let (grown, bags) = in_parallel(trees, &grow_tree);
         let importance = mean_importance(&grown);
         let (mut trees, mut cuts) = (Vec::with_capacity(grown.len()), Vec::new());
         for one in grown {
@@ -162,14 +165,14 @@ impl<'a> Plan<'a> {
         out.par_chunks_mut(CHUNK_ROWS * self.n_outputs).enumerate().for_each(|(chunk, out)| {
             let mut n_trees = [0_u32; CHUNK_ROWS];
             for (tree, bag) in bags.iter().enumerate() {
-                let root = forest.tree_range(tree).start;
+                let (root, coding) = (forest.tree_range(tree).start, self.binned.coding(self.first_tree as usize + tree));
                 for (offset, out) in out.chunks_exact_mut(self.n_outputs).enumerate() {
                     let position = chunk * CHUNK_ROWS + offset;
                     if bag[position / 64] >> (position % 64) & 1 == 1 {
                         continue;
                     }
                     n_trees[offset] += 1;
-                    let leaf = leaf_of(forest, cuts, root, self.binned.row(self.rows[position] as usize));
+                    let leaf = leaf_of(forest, cuts, root, coding.row(self.rows[position] as usize));
                     out.iter_mut().zip(forest.leaf_values(leaf)).for_each(|(sum, &value)| *sum += f64::from(value));
                 }
             }
@@ -179,6 +182,11 @@ impl<'a> Plan<'a> {
         });
         out
     }
+}
+
+/// Grows trees on all threads. Takes any closure by reference, so that the machinery of threads is compiled once and not per kind of cell.
+fn in_parallel(trees: Range<u32>, grow_tree: &(dyn Fn(u32) -> (Grown, Vec<u64>) + Sync)) -> (Vec<Grown>, Vec<Vec<u64>>) {
+    trees.into_par_iter().map(grow_tree).unzip()
 }
 
 /// 1 for `n_wanted` rows, 0 for the others, every choice equally likely (Knuth's selection sampling).

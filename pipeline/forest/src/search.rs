@@ -4,7 +4,7 @@ use rand::Rng as _;
 use routewright_domain::Rng;
 use routewright_router::{CategorySet, Side, Test};
 
-use crate::binned::{Binned, MISSING};
+use crate::binned::{Coding, MISSING};
 use crate::cells::{Cell, Sample};
 use crate::params::Cuts;
 
@@ -95,22 +95,22 @@ impl Bits {
 }
 
 /// Adds rows to a histogram that is empty; returns the codes that occur.
-pub(crate) fn fill<C: Cell>(binned: &Binned, samples: &[Sample<C::Payload>], column: usize, histogram: &mut [C]) -> Bits {
+pub(crate) fn fill<C: Cell>(coding: &Coding, samples: &[Sample<C::Payload>], column: usize, histogram: &mut [C]) -> Bits {
     if samples.len() < DENSE_ROWS {
         let mut bits = Bits::default();
         for sample in samples {
-            let code = binned.code(sample.row, column);
+            let code = coding.code(sample.row, column);
             histogram[usize::from(code)].add(sample.n_draws, sample.payload);
             bits.insert(code);
         }
         return bits;
     }
-    if samples.len() * COLUMN_SHARE < binned.n_rows() {
+    if samples.len() * COLUMN_SHARE < coding.n_rows() {
         for sample in samples {
-            histogram[usize::from(binned.code(sample.row, column))].add(sample.n_draws, sample.payload);
+            histogram[usize::from(coding.code(sample.row, column))].add(sample.n_draws, sample.payload);
         }
     } else {
-        let codes = binned.column_codes(column);
+        let codes = coding.column_codes(column);
         for sample in samples {
             histogram[usize::from(codes[sample.row as usize])].add(sample.n_draws, sample.payload);
         }
@@ -129,13 +129,13 @@ pub(crate) struct Search<'a, C> {
 
 impl<C: Cell> Search<'_, C> {
     /// Keeps the column's best cut where it beats the best so far; false where the column is constant.
-    pub(crate) fn run(&mut self, binned: &Binned, column: u16, histogram: &[C], mut bits: Bits) -> bool {
+    pub(crate) fn run(&mut self, coding: &Coding, column: u16, histogram: &[C], mut bits: Bits) -> bool {
         let missing = bits.remove(MISSING).then(|| histogram[usize::from(MISSING)]);
         let n_occupied: u32 = bits.0.iter().map(|word| word.count_ones()).sum();
         if n_occupied + u32::from(missing.is_some()) < 2 {
             return false;
         }
-        if binned.column(usize::from(column)).is_category {
+        if coding.column(usize::from(column)).is_category {
             match self.cuts {
                 Cuts::Best => (0..C::N_ORDERS).for_each(|order| self.sets_in_order(column, histogram, bits, missing.as_ref(), order)),
                 Cuts::Random => self.one_set(column, histogram, bits, missing.as_ref()),

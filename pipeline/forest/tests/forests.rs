@@ -429,6 +429,127 @@ fn input_that_does_not_hold_is_refused_by_name() {
     assert_eq!(fit_classifier(&binned, &[0], &[0, 0], 0, None, &params, Seed(1)).unwrap_err(), FitError::Classes { found: 0 });
 }
 
+/// Rows of any numbers: many ties, some missing, some infinite; with one of three classes.
+fn any_rows() -> impl Strategy<Value = Vec<([f32; 3], u16)>> {
+    let number = prop_oneof![6 => (-8..8_i32).prop_map(|eighths| eighths as f32 / 8.0), 1 => Just(f32::NAN), 1 => Just(f32::INFINITY)];
+    prop::collection::vec((prop::array::uniform3(number), 0..3_u16), 1..60)
+}
+
+/// Columns, labels, and a target that is no class.
+fn as_table(rows: &[([f32; 3], u16)]) -> (Vec<Vec<f32>>, Vec<u16>, Vec<f64>) {
+    let columns = (0..3).map(|column| rows.iter().map(|row| row.0[column]).collect()).collect();
+    let labels: Vec<u16> = rows.iter().map(|row| row.1).collect();
+    let target = labels.iter().map(|&label| [0.25, 1.0, -3.5][usize::from(label)]).collect();
+    (columns, labels, target)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn any_order_of_rows_gives_the_same_forest(
+        (rows, shuffled) in any_rows().prop_flat_map(|rows| (Just(rows.clone()), Just(rows).prop_shuffle())),
+    ) {
+        let (one, other) = (as_table(&rows), as_table(&shuffled));
+        let (positions, params) = (all_rows(rows.len()), without_bootstrap());
+        prop_assert_eq!(
+            classifier(&one.0, &positions, &one.1, None, &params),
+            classifier(&other.0, &positions, &other.1, None, &params)
+        );
+        prop_assert_eq!(
+            regressor(&one.0, &positions, &one.2, None, &params),
+            regressor(&other.0, &positions, &other.2, None, &params)
+        );
+    }
+
+    #[test]
+    fn any_row_twice_is_a_row_of_weight_two(rows in any_rows(), of in 1..4_usize) {
+        let (columns, labels, _) = as_table(&rows);
+        let twice: Vec<u32> = all_rows(rows.len()).into_iter().flat_map(|row| vec![row; if (row as usize).is_multiple_of(of) { 2 } else { 1 }]).collect();
+        let weights: Vec<f32> = (0..rows.len()).map(|row| if row.is_multiple_of(of) { 2.0 } else { 1.0 }).collect();
+        let params = without_bootstrap();
+        prop_assert_eq!(
+            classifier(&columns, &twice, &labels, None, &params).forest,
+            classifier(&columns, &all_rows(rows.len()), &labels, Some(&weights), &params).forest
+        );
+    }
+
+    #[test]
+    fn any_monotone_transform_of_a_column_gives_the_same_predictions(rows in any_rows(), column in 0..3_usize) {
+        let (columns, labels, _) = as_table(&rows);
+        let mut moved = columns.clone();
+        moved[column].iter_mut().for_each(|value| *value = *value * *value * *value * 1000.0 + 7.0);
+        let fit = |columns: &[Vec<f32>]| {
+            let forest = classifier(columns, &all_rows(rows.len()), &labels, None, &few_trees()).forest;
+            predict(&forest, &Matrix::new(columns).unwrap(), &all_rows(rows.len()))
+        };
+        prop_assert_eq!(fit(&columns), fit(&moved));
+    }
+
+    #[test]
+    fn any_order_of_equivalent_columns_gives_the_same_predictions(
+        rows in any_rows(), order in Just(vec![0_usize, 1, 2, 3]).prop_shuffle(),
+    ) {
+        // All columns order the rows alike, so every cut is worth the same in each of them.
+        let (columns, labels, _) = as_table(&rows);
+        let own = |factor: f32| columns[0].iter().map(|value| value * factor).collect::<Vec<f32>>();
+        let columns = [own(1.0), own(2.0), own(16.0), vec![1.0; rows.len()]];
+        let turned: Vec<Vec<f32>> = order.iter().map(|&column| columns[column].clone()).collect();
+        let predictions = |columns: &[Vec<f32>]| {
+            let params = ForestParams { max_features: MaxFeatures::All, ..without_bootstrap() };
+            let forest = classifier(columns, &all_rows(rows.len()), &labels, None, &params).forest;
+            predict(&forest, &Matrix::new(columns).unwrap(), &all_rows(rows.len()))
+        };
+        prop_assert_eq!(predictions(&columns), predictions(&turned));
+    }
+
+    #[test]
+    fn what_does_not_vary_is_predicted_as_it_is(rows in any_rows(), class in 0..3_u16, constant in -1e6_f32..1e6) {
+        let (columns, _, _) = as_table(&rows);
+        let (positions, n_rows) = (all_rows(rows.len()), rows.len());
+        let constant = f64::from(constant);
+        let matrix = Matrix::new(&columns).unwrap();
+        let of_one_class = classifier(&columns, &positions, &vec![class; n_rows], None, &few_trees()).forest;
+        let mut certain = [0.0; 3];
+        certain[usize::from(class)] = 1.0;
+        prop_assert_eq!(predict(&of_one_class, &matrix, &positions), certain.repeat(n_rows));
+        let of_one_number = regressor(&columns, &positions, &vec![constant; n_rows], None, &few_trees()).forest;
+        prop_assert_eq!(predict(&of_one_number, &matrix, &positions), vec![constant; n_rows]);
+        let of_one_row = regressor(&columns, &positions[..1], &vec![constant; n_rows], None, &few_trees()).forest;
+        prop_assert_eq!(predict(&of_one_row, &matrix, &positions), vec![constant; n_rows]);
+    }
+
+    #[test]
+    fn tables_without_a_value_predict_the_shares_of_the_sample(labels in prop::collection::vec(0..3_u16, 1..60)) {
+        let columns = [vec![f32::NAN; labels.len()], vec![f32::NAN; labels.len()]];
+        let forest = classifier(&columns, &all_rows(labels.len()), &labels, None, &without_bootstrap()).forest;
+        let found = predict(&forest, &Matrix::new(&columns).unwrap(), &[0]);
+        for (class, share) in found.iter().enumerate() {
+            let expected = labels.iter().filter(|label| usize::from(**label) == class).count() as f64 / labels.len() as f64;
+            prop_assert!((share - expected).abs() < 1e-6, "{} {}", share, expected);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn any_number_of_threads_gives_the_same_bytes(rows in any_rows(), n_threads in 2..5_usize, n_trees in 1..6_u32) {
+        let (columns, labels, target) = as_table(&rows);
+        let params = ForestParams { n_trees, out_of_bag: OutOfBag::Predict, ..ForestParams::default() };
+        let positions = all_rows(rows.len());
+        let fit = |n_threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
+            pool.install(|| {
+                [classifier(&columns, &positions, &labels, None, &params), regressor(&columns, &positions, &target, None, &params)]
+                    .map(|fitted| (fitted.forest.to_bytes(), fitted.out_of_bag.iter().map(|value| value.to_bits()).collect::<Vec<u64>>()))
+            })
+        };
+        prop_assert_eq!(fit(1), fit(n_threads));
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

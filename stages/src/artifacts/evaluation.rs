@@ -139,6 +139,8 @@ pub struct FeatureDependence {
     pub paths: Vec<PathDependence>,
     /// Held-out rows up to the first value, between every two values, and above the last.
     pub counts: Vec<u64>,
+    /// Held-out rows that each mean is over.
+    pub n_rows: usize,
 }
 
 /// One path's curve of a [`FeatureDependence`].
@@ -146,7 +148,7 @@ pub struct FeatureDependence {
 pub struct PathDependence {
     /// The path.
     pub path: String,
-    /// Mean prediction by value, calibrated.
+    /// Mean of the calibrated predictions, by value.
     pub success: Vec<f64>,
 }
 
@@ -175,6 +177,8 @@ pub struct Evaluation {
     pub dependence: Vec<FeatureDependence>,
     /// Out-of-fold Brier score of the success regressors by training rows.
     pub learning_curve: Vec<CurvePoint>,
+    /// That of each path's success rate alone.
+    pub learning_curve_of_rate: Vec<CurvePoint>,
     /// How well a person can follow the learned router.
     pub explainability: Explainability,
     /// The shallow tree behind it, as indented rules.

@@ -26,7 +26,9 @@ pub use evaluation::{
     CalibrationBin, CalibrationReport, ClassReport, ClassifierReport, Evaluation, FeatureDependence, FeatureImportance, GroupImportance,
     LatencyModelReport, PathDependence, SuccessModelReport,
 };
-pub use models::{ClassifierTraining, Evidence, GainCandidate, ImpurityShare, Models, PathReferences, PathTraining, TrainingReport};
+pub use models::{
+    ClassifierTraining, Evidence, GainCandidate, ImpurityShare, Models, OriginScore, PathReferences, PathTraining, TrainingReport,
+};
 pub use replay::{
     AgePoint, Answer, Bounded, DisagreementResult, FrontierResult, FrontierSetting, GapResult, Look, PolicyResult, RatePair, RatioResult,
     ReplayReport, RetrainingResult, Role, SeedProtocol, SessionsResult, StrongCalls, ThresholdPoint, UpliftResult,

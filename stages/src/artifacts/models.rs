@@ -111,6 +111,21 @@ pub struct GainCandidate {
     pub disagreement: f64,
 }
 
+/// Success regressors, uncalibrated, that learned from everything before a moment, on the stretch after it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OriginScore {
+    /// Time of the first row that is judged, in microseconds since 1970.
+    pub from_us: i64,
+    /// Rows learned from.
+    pub n_training: usize,
+    /// Rows judged.
+    pub n_judged: usize,
+    /// Brier score on the paths that ran.
+    pub brier: f64,
+    /// That of each path's success rate alone.
+    pub brier_of_rate: f64,
+}
+
 /// `models/training.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainingReport {
@@ -133,6 +148,10 @@ pub struct TrainingReport {
     pub helped_query_types: Vec<String>,
     /// Out-of-fold Brier score of the success regressors by training rows.
     pub learning_curve: Vec<CurvePoint>,
+    /// That of each path's success rate alone.
+    pub learning_curve_of_rate: Vec<CurvePoint>,
+    /// Regressors that learned up to a moment of the training window, judged on what came next.
+    pub origins: Vec<OriginScore>,
     /// Other people's models, where `train.references` asks for them.
     pub references: Vec<PathReferences>,
     /// Impurity importance, most important first.

@@ -80,8 +80,9 @@ impl Judged<'_> {
             let mut paths = Vec::new();
             for arm in self.table.paths.arms() {
                 let Some(model) = &self.policy.success[arm.index()] else { continue };
-                let curve = partial_dependence(&model.forest, &matrix, &sample, column, &grid);
-                let success = curve.means.iter().map(|mean| model.calibration.apply(mean[0])).collect();
+                let calibrated = |score| model.calibration.apply(score);
+                let curve = partial_dependence(&model.forest, &matrix, &sample, (column, &grid), calibrated);
+                let success = curve.means.iter().map(|mean| mean[0]).collect();
                 paths.push(PathDependence { path: self.table.paths.name(arm).to_owned(), success });
             }
             let mut counts = vec![0; grid.len() + 1];
@@ -92,7 +93,8 @@ impl Judged<'_> {
                 }
             }
             let values = grid.iter().map(|value| f64::from(*value)).collect();
-            found.push(FeatureDependence { feature: feature.feature.clone(), label: feature.label.clone(), values, paths, counts });
+            let (feature, label) = (feature.feature.clone(), feature.label.clone());
+            found.push(FeatureDependence { feature, label, values, paths, counts, n_rows: sample.len() });
         }
         Ok(found)
     }

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use routewright_plot::{Figure, PlotError};
 use routewright_table::{FeatureTable, Summary};
 
-use super::probe::{DEPENDENCE_FEATURES, Probe};
+use super::weights::WeightSample;
 use crate::artifacts::{Evaluation, ReplayReport};
 
 /// Everything that figures are drawn from.
@@ -17,7 +17,7 @@ pub(super) struct Drawn<'a> {
     pub evaluation: &'a Evaluation,
     pub exploration: &'a Summary,
     pub table: &'a FeatureTable,
-    pub probe: &'a Probe,
+    pub weights: Option<&'a WeightSample>,
 }
 
 /// A figure's name, and what draws it; `None` where the log has nothing to show.
@@ -46,7 +46,7 @@ const FIGURES: &[(&str, Draw)] = &[
 ];
 
 /// The figures of single features, most important first.
-pub(super) const DEPENDENCE: [&str; DEPENDENCE_FEATURES] = ["feature_dependence_1", "feature_dependence_2", "feature_dependence_3"];
+pub(super) const DEPENDENCE: [&str; 3] = ["feature_dependence_1", "feature_dependence_2", "feature_dependence_3"];
 
 /// Draws all of them, in the order of the report.
 pub(super) fn all(drawn: &Drawn<'_>) -> Result<Vec<(&'static str, Figure)>, PlotError> {

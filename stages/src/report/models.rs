@@ -1,8 +1,11 @@
 //! The models: how good they are on the held-out window, what drives them, and the tree that explains the router.
 
+use routewright_forest::CalibrationGap;
+
 use super::document::{Block, Cell, Table};
 use super::format::{grouped, minute, share};
 use super::sources::Sources;
+use crate::artifacts::{CalibrationReport, OriginScore, PathReferences};
 
 /// The chapter.
 pub(super) fn blocks(sources: &Sources<'_>) -> Vec<Block> {
@@ -18,6 +21,7 @@ pub(super) fn blocks(sources: &Sources<'_>) -> Vec<Block> {
         )),
     ];
     blocks.extend(success_models(sources));
+    blocks.extend(references(&training.references));
     blocks.extend(classifier(sources));
     blocks.extend(importance(sources));
     blocks.push(Block::Section("The learned router as a short tree".to_owned()));
@@ -63,12 +67,17 @@ fn success_models(sources: &Sources<'_>) -> Vec<Block> {
         Block::paragraph(&format!("One forest per path predicts whether it would succeed. {words}")),
         Block::Table(table),
         Block::paragraph(&format!(
-            "All of them together: expected calibration error {:.4} before the calibration map and {:.4} after it, Brier score {:.4} and {:.4}.",
-            before.ece, after.ece, before.brier, after.brier
+            "All of them together: expected calibration error {} before the calibration map and {} after it{}, Brier score {:.4} and {:.4}.",
+            calibration_error(before),
+            calibration_error(after),
+            chance(after),
+            before.brier,
+            after.brier
         )),
     ];
     blocks.extend(sources.figure("calibration", "Predicted against observed success, with counts"));
-    blocks.extend(sources.figure("learning_curve", "Loss on the held-out window by the number of decisions trained on"));
+    blocks.extend(sources.figure("learning_curve", "Loss on other folds of the training window by the number of decisions trained on"));
+    blocks.extend(origins(&sources.training.origins));
     if !evaluation.latency.is_empty() {
         let mut table = Table::of(&["path", "rows #", "mean absolute error of ln(1 + ms) #", "variance explained #"]);
         for model in &evaluation.latency {
@@ -83,6 +92,64 @@ fn success_models(sources: &Sources<'_>) -> Vec<Block> {
         blocks.push(Block::Table(table));
     }
     blocks
+}
+
+/// The error with its interval, where there is one.
+fn calibration_error(report: &CalibrationReport) -> String {
+    let interval = |gap: CalibrationGap| format!(" ({:.4} to {:.4})", gap.lower, gap.upper);
+    format!("{:.4}{}", report.ece, report.ece_interval.map(interval).unwrap_or_default())
+}
+
+/// What a perfect forecaster would show.
+fn chance(report: &CalibrationReport) -> String {
+    let words = |gap: CalibrationGap| format!(" (a perfect forecaster would show {:.4} by chance)", gap.if_calibrated);
+    report.ece_interval.map(words).unwrap_or_default()
+}
+
+/// How regressors did on what came after what they learned from.
+fn origins(scores: &[OriginScore]) -> Vec<Block> {
+    if scores.is_empty() {
+        return Vec::new();
+    }
+    let mut table = Table::of(&["judged from", "learned from, rows #", "judged, rows #", "Brier #", "of the rate alone #"]);
+    for score in scores {
+        table.row([
+            Cell::text(&minute(score.from_us)),
+            Cell::count(score.n_training as u64),
+            Cell::count(score.n_judged as u64),
+            Cell::number(format!("{:.4}", score.brier), score.brier),
+            Cell::number(format!("{:.4}", score.brier_of_rate), score.brier_of_rate),
+        ]);
+    }
+    let words = "Inside the training window, smaller forests that learned up to a moment, on the stretch after it:";
+    vec![Block::paragraph(words), Block::Table(table)]
+}
+
+/// Other people's models beside our forest, where they were asked for.
+fn references(paths: &[PathReferences]) -> Vec<Block> {
+    if paths.is_empty() {
+        return Vec::new();
+    }
+    let mut table = Table::of(&["path", "model", "accuracy #", "log loss #", "gain over ours, points #", "95 % interval", "p #"]);
+    for (path, score) in paths.iter().flat_map(|path| path.scores.iter().map(move |score| (&path.path, score))) {
+        let gain = score.accuracy_gain;
+        table.row([
+            Cell::name(path),
+            Cell::name(&score.name),
+            Cell::number(format!("{:.4}", score.accuracy), score.accuracy),
+            Cell::maybe(score.log_loss, |loss| format!("{loss:.4}")),
+            Cell::maybe(gain.map(|gain| 100.0 * gain.mean), |points| format!("{points:+.2}")),
+            Cell::text(&gain.map_or_else(|| "–".to_owned(), |gain| format!("{:+.2} to {:+.2}", 100.0 * gain.lower, 100.0 * gain.upper))),
+            Cell::maybe(gain.map(|gain| gain.p_value), |p| format!("{p:.3}")),
+        ]);
+    }
+    vec![
+        Block::Section("Beside other people's models".to_owned()),
+        Block::paragraph(
+            "Whether a path succeeds, said by our forest with the settings of the line and by other models on the same rows and folds. Gains are tested by the corrected resampled t-test, which knows that folds share training rows.",
+        ),
+        Block::Table(table),
+    ]
 }
 
 fn classifier(sources: &Sources<'_>) -> Vec<Block> {

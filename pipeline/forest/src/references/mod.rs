@@ -5,12 +5,11 @@
 //! is answered by [`Majority`]. Some take ten times as long per row and more, so all models, ours among them, are trained on at most
 //! [`MAX_TRAINING_ROWS`] rows of each fold, the same for all.
 
-mod boosting;
-mod forest;
 mod knn;
 mod linfa;
 mod logistic;
 mod majority;
+mod own;
 mod smartcore;
 
 use routewright_domain::Seed;
@@ -23,12 +22,11 @@ use crate::matrix::{Matrix, MatrixError};
 use crate::metrics::{Classified, MetricError, most_probable};
 use crate::search::below;
 
-pub use boosting::Boosting;
-pub use forest::OwnForest;
 pub use knn::Knn;
 pub use linfa::LinfaTrees;
 pub use logistic::Logistic;
 pub use majority::Majority;
+pub use own::{Boosting, OwnForest};
 pub use smartcore::SmartcoreForest;
 
 /// Rows of a fold's training part that models see.
@@ -122,13 +120,15 @@ pub struct ReferenceScore {
     pub accuracy: f64,
     /// Mean of −ln of the true class's probability, in nats; absent for models that give none. Models that are sure and wrong score badly.
     pub log_loss: Option<f64>,
-    /// Whether it is right more often than the first model of the table, fold by fold; absent for the first, and with too few folds.
+    /// Whether it is right more often than the first model of the table, fold by fold and repeat by repeat; absent for the first, and with too
+    /// few folds.
     pub accuracy_gain: Option<PairedTest>,
 }
 
 /// Trains and judges models on the same folds: one line each, in their order.
 ///
-/// `rows`: positions in the table; folds whose training part has a single class are answered by the majority.
+/// `rows`: positions in the table; `repeats`: the rows dealt out to folds once, or several times anew, which makes the test of who is better
+/// surer; folds whose training part has a single class are answered by the majority.
 ///
 /// # Errors
 /// The first one of a model.
@@ -137,14 +137,15 @@ pub fn compare_references(
     matrix: &Matrix<'_>,
     rows: &[u32],
     (labels, n_classes): (&[u16], usize),
-    folds: &Folds,
+    repeats: &[Folds],
     seed: Seed,
 ) -> Result<Vec<ReferenceScore>, ReferenceError> {
+    let every_fold = repeats.iter().enumerate().flat_map(|(repeat, folds)| (0..folds.n_folds()).map(move |fold| (repeat, folds, fold)));
     let mut parts = Vec::new();
-    for fold in 0..folds.n_folds() {
+    for (repeat, folds, fold) in every_fold {
         let (train, test) = folds.split(rows, fold);
         if !train.is_empty() && !test.is_empty() {
-            let seed = seed.derive("reference fold", fold as u64);
+            let seed = seed.derive("reference repeat", repeat as u64).derive("reference fold", fold as u64);
             parts.push((
                 some(train, MAX_TRAINING_ROWS, seed.derive("train", 0)),
                 some(test, MAX_JUDGED_ROWS, seed.derive("test", 0)),
@@ -152,6 +153,7 @@ pub fn compare_references(
             ));
         }
     }
+    let n_folds = repeats.first().map_or(2, Folds::n_folds);
     let mut scores: Vec<ReferenceScore> = Vec::new();
     let mut first: Vec<f64> = Vec::new();
     for model in models {
@@ -178,7 +180,7 @@ pub fn compare_references(
             first.clone_from(&accuracies);
         }
         let differences: Vec<f64> = accuracies.iter().zip(&first).map(|(one, other)| one - other).collect();
-        let test_share = 1.0 / (folds.n_folds() as f64 - 1.0);
+        let test_share = 1.0 / (n_folds as f64 - 1.0);
         scores.push(ReferenceScore {
             name: model.name().to_owned(),
             n_rows: n_rows as f64 / parts.len().max(1) as f64,
@@ -296,7 +298,7 @@ mod tests {
         let folds = Folds::grouped(&(0..40).collect::<Vec<u64>>(), None, 4, Seed(1)).unwrap();
         let mixed: Vec<u16> = (0..40).map(|row| u16::from(row % 4 == 0)).collect();
         for labels in [mixed, vec![1; 40]] {
-            let scores = compare_references(REFERENCES, &matrix, &rows, (&labels, 2), &folds, Seed(1)).unwrap();
+            let scores = compare_references(REFERENCES, &matrix, &rows, (&labels, 2), std::slice::from_ref(&folds), Seed(1)).unwrap();
             assert_eq!(scores.len(), REFERENCES.len());
             let majority = scores.last().unwrap();
             assert!(scores.iter().all(|score| score.accuracy <= majority.accuracy + 1e-9), "{scores:?}");
@@ -308,13 +310,17 @@ mod tests {
         let (columns, labels) = table();
         let matrix = Matrix::new(&columns).unwrap();
         let rows: Vec<u32> = (0..600).collect();
-        let folds = Folds::grouped(&(0..600).collect::<Vec<u64>>(), None, 5, Seed(1)).unwrap();
+        let repeats: Vec<Folds> =
+            (0..2).map(|repeat| Folds::grouped(&(0..600).collect::<Vec<u64>>(), None, 5, Seed(repeat)).unwrap()).collect();
         let ours = OwnForest { params: ForestParams { n_trees: 30, ..ForestParams::default() } };
-        let scores = compare_references(&[&ours, &Knn, &Majority], &matrix, &rows, (&labels, 3), &folds, Seed(1)).unwrap();
+        let compare = |repeats| compare_references(&[&ours, &Knn, &Majority], &matrix, &rows, (&labels, 3), repeats, Seed(1)).unwrap();
+        let scores = compare(&repeats);
         let names: Vec<&str> = scores.iter().map(|score| score.name.as_str()).collect();
         assert_eq!(names, ["forest", "knn", "majority"]);
         assert_eq!((scores[0].n_rows, scores[0].accuracy_gain), (480.0, None));
         let gain = scores[2].accuracy_gain.unwrap();
         assert!(scores[0].accuracy > 0.9 && gain.upper < -0.2 && gain.p_value < 0.01, "{scores:?}");
+        let once = compare(&repeats[..1])[2].accuracy_gain.unwrap();
+        assert_eq!((once.degrees, gain.degrees), (4, 9));
     }
 }

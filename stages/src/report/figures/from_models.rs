@@ -1,13 +1,15 @@
 //! Figures of the models: calibration, learning curve, confusion, importance, and the effect of single features.
 
+use routewright_forest::CurvePoint;
 use routewright_plot::{
     Calibration, CalibrationBin, CalibrationSeries, ConfusionMatrix, Curve, FeatureImportance, Figure, Importance, LearningCurve,
     PartialDependence, PlotError,
 };
 
 use super::Drawn;
-use crate::artifacts::CalibrationReport;
+use crate::artifacts::{CalibrationReport, PathDependence};
 use crate::report::format::grouped;
+use crate::report::weights::histogram;
 
 /// Features that the importance figure shows.
 const TOP_FEATURES: usize = 20;
@@ -41,31 +43,49 @@ pub(super) fn calibration(drawn: &Drawn<'_>) -> Option<Result<Figure, PlotError>
 }
 
 pub(super) fn learning_curve(drawn: &Drawn<'_>) -> Option<Result<Figure, PlotError>> {
-    let learning = drawn.probe.learning.as_ref()?;
-    let column = |position: usize| -> Vec<f64> { learning.forest.iter().map(|values| values[position]).collect() };
-    let (mean, low, high) = (column(0), column(1), column(2));
+    let found = Spread::of(&drawn.evaluation.learning_curve);
+    let rate = Spread::of(&drawn.evaluation.learning_curve_of_rate);
     let curves = [
-        Curve { name: "forests", x: &learning.sizes, y: &mean, low: &low, high: &high },
-        Curve { name: "success rate of each path alone", x: &learning.sizes, y: &learning.rate, low: &[], high: &[] },
+        Curve { name: "forests", x: &found.sizes, y: &found.mean, low: &found.low, high: &found.high },
+        Curve { name: "success rate of each path alone", x: &rate.sizes, y: &rate.mean, low: &[], high: &[] },
     ];
-    let (last, before) = (mean.last()?, mean.get(mean.len().checked_sub(2)?)?);
-    let title = if last > learning.rate.last()? {
+    let (last, before) = (found.mean.last()?, found.mean.get(found.mean.len().checked_sub(2)?)?);
+    let title = if last > rate.mean.last()? {
         "The forests predict no better than each path's success rate alone"
     } else if last < &(before * (1.0 - STILL_FALLING)) {
         "More decisions still make the predictions better"
     } else {
         "More decisions hardly make the predictions better"
     };
-    let subtitle = format!(
-        "smaller forests than the product's, grown on samples of the training window, judged on {} held-out decisions; lower is better",
-        grouped(learning.n_judged as u64)
-    );
     Some(routewright_plot::learning_curve(&LearningCurve {
         title,
-        subtitle: Some(&subtitle),
+        subtitle: Some(
+            "smaller forests than the product's, grown on parts of the training window, judged on other folds of it; lower is better",
+        ),
         curves: &curves,
         score: "mean squared error of predicted success",
     }))
+}
+
+/// A learning curve with its spread over the folds.
+struct Spread {
+    sizes: Vec<f64>,
+    mean: Vec<f64>,
+    low: Vec<f64>,
+    high: Vec<f64>,
+}
+
+impl Spread {
+    fn of(points: &[CurvePoint]) -> Self {
+        let scored: Vec<&CurvePoint> = points.iter().filter(|point| !point.scores.is_empty()).collect();
+        let column = |number: fn(&CurvePoint) -> f64| scored.iter().map(|point| number(point)).collect();
+        Self {
+            sizes: column(|point| point.n_rows),
+            mean: column(|point| point.scores.iter().sum::<f64>() / point.scores.len() as f64),
+            low: column(|point| point.scores.iter().copied().fold(f64::INFINITY, f64::min)),
+            high: column(|point| point.scores.iter().copied().fold(f64::NEG_INFINITY, f64::max)),
+        }
+    }
 }
 
 pub(super) fn confusion(drawn: &Drawn<'_>) -> Option<Result<Figure, PlotError>> {
@@ -106,14 +126,21 @@ pub(super) fn importance(drawn: &Drawn<'_>) -> Option<Result<Figure, PlotError>>
     }))
 }
 
+/// Paths that a figure of a feature can show.
+const DEPENDENCE_PATHS: usize = 7;
+
+/// Bins of a feature's values.
+const VALUE_BINS: usize = 24;
+
 /// The effect of the feature at a position of the importance.
 pub(super) fn dependence(drawn: &Drawn<'_>, position: usize) -> Option<Result<Figure, PlotError>> {
-    let found = drawn.probe.dependence.get(position)?;
-    let curves: Vec<Curve<'_>> = found
-        .paths
-        .iter()
-        .map(|(arm, values)| Curve { name: drawn.table.paths.name(*arm), x: &found.values, y: values, ..Curve::default() })
-        .collect();
+    let found = drawn.evaluation.dependence.iter().filter(|found| found.values.len() > 1).nth(position)?;
+    let judged = |path: &str| drawn.evaluation.success.iter().find(|model| model.path == path).map_or(0, |model| model.n_rows);
+    let mut paths: Vec<&PathDependence> = found.paths.iter().collect();
+    paths.sort_by_key(|path| std::cmp::Reverse(judged(&path.path)));
+    paths.truncate(DEPENDENCE_PATHS);
+    let curves: Vec<Curve<'_>> =
+        paths.iter().map(|path| Curve { name: &path.path, x: &found.values, y: &path.success, ..Curve::default() }).collect();
     let extent = |values: &[f64]| {
         let (low, high) = values.iter().fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(*value), high.max(*value)));
         high - low
@@ -121,14 +148,20 @@ pub(super) fn dependence(drawn: &Drawn<'_>, position: usize) -> Option<Result<Fi
     let widest = curves.iter().max_by(|left, right| extent(left.y).total_cmp(&extent(right.y)))?;
     let title =
         format!("Predicted success of {} moves by {:.1} points over the values of {}", widest.name, 100.0 * extent(widest.y), found.label);
-    let subtitle = format!("mean over {} held-out decisions, everything else as it was", found.n_rows);
+    let subtitle = format!("mean over {} held-out decisions, everything else as it was", grouped(found.n_rows as u64));
+    let (low, high) = (found.values.first()?, found.values.last()?);
+    let edges: Vec<f64> = (0..=VALUE_BINS).map(|edge| low + (high - low) * edge as f64 / VALUE_BINS as f64).collect();
+    let column = drawn.table.features.iter().find(|column| column.name == found.feature)?;
+    let rows = drawn.table.held_out_rows();
+    let known: Vec<f64> =
+        rows.as_slice().iter().map(|row| f64::from(column.values[*row as usize])).filter(|value| value.is_finite()).collect();
     Some(routewright_plot::partial_dependence(&PartialDependence {
         title: &title,
         subtitle: Some(&subtitle),
         feature: &found.label,
         prediction: "predicted success (share)",
         curves: &curves,
-        bin_edges: &found.edges,
-        counts: &found.counts,
+        bin_edges: &edges,
+        counts: &histogram(&edges, &known),
     }))
 }

@@ -108,7 +108,7 @@ pub(super) fn cost_quality(drawn: &Drawn<'_>) -> Option<Result<Figure, PlotError
 }
 
 pub(super) fn weight_overlap(drawn: &Drawn<'_>) -> Option<Result<Figure, PlotError>> {
-    let sample = drawn.probe.weights.as_ref()?;
+    let sample = drawn.weights?;
     let names = drawn.table.paths.names();
     let paths: Vec<PathOverlap<'_>> =
         names.iter().zip(&sample.shares).map(|(name, (logged, target))| PathOverlap { name, logged: *logged, target: *target }).collect();
