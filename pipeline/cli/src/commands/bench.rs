@@ -4,6 +4,7 @@
 mod ingest;
 mod replay;
 mod router;
+mod train;
 mod tune;
 
 use crate::exit::Exit;
@@ -15,6 +16,8 @@ use crate::project::ProjectArguments;
 pub(crate) enum Kind {
     /// Logs into tables: all of a log, then one more day, beside other tools where they are found
     Ingest(ingest::Arguments),
+    /// Forests grown and asked, beside other libraries where they are found
+    Train(train::Arguments),
     /// Decisions per second: from text, from features, in batches, with gateway, cache and tracker
     Decisions(router::Arguments),
     /// Static rules, the learned router and Thompson sampling side by side
@@ -35,6 +38,7 @@ pub(crate) enum Kind {
 pub(crate) fn run(kind: &Kind, project: &ProjectArguments, messages: &Messages) -> anyhow::Result<Exit> {
     match kind {
         Kind::Ingest(arguments) => ingest::run(arguments, messages),
+        Kind::Train(arguments) => train::run(arguments, project, messages),
         Kind::Decisions(arguments) => router::run(&[router::Kind::Decisions], arguments, project, messages),
         Kind::Strategies(arguments) => router::run(&[router::Kind::Strategies], arguments, project, messages),
         Kind::Patterns(arguments) => router::run(&[router::Kind::Patterns], arguments, project, messages),
