@@ -68,7 +68,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "DIR")]
     table: Option<PathBuf>,
     #[command(flatten)]
-    fit: fit::Arguments,
+    fit: fit::FitArguments,
 }
 
 /// What was measured.

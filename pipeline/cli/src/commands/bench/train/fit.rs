@@ -63,7 +63,7 @@ pub(super) struct Fitted {
 
 /// Flags of one fit.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Arguments {
+pub(crate) struct FitArguments {
     /// What is grown on `--table`
     #[arg(long, value_name = "TASK", default_value = "classifier", requires = "table")]
     pub(super) task: Task,
@@ -88,7 +88,7 @@ pub(crate) struct Arguments {
 }
 
 /// Grows, predicts and measures.
-pub(super) fn run(folder: &Path, arguments: &Arguments, n_trees: u32, n_predicted: u64) -> anyhow::Result<Fitted> {
+pub(super) fn run(folder: &Path, arguments: &FitArguments, n_trees: u32, n_predicted: u64) -> anyhow::Result<Fitted> {
     let (train, test) = (read(folder, "train")?, read(folder, "test")?);
     let (train_matrix, test_matrix) = (Matrix::new(&train.columns)?, Matrix::new(&test.columns)?);
     let rows: Vec<u32> = (0..train_matrix.n_rows() as u32).collect();
