@@ -221,7 +221,7 @@ mod tests {
             let file = |name: &str| Some(folder.path().join(format!("{name}-{}", task.name())));
             let onnx = if task == Task::Classifier { file("onnx") } else { None };
             let arguments =
-                Arguments { task, seed: 1, leaf: 5, features: 0, onnx, answers: file("answers"), contributions: file("contributions") };
+                FitArguments { task, seed: 1, leaf: 5, features: 0, onnx, answers: file("answers"), contributions: file("contributions") };
             let fitted = run(folder.path(), &arguments, 5, 0).unwrap();
             assert_eq!((fitted.rows, fitted.trees, fitted.predicted_rows), (300, 5, 10_000));
             assert_eq!(fitted.rmse.is_some(), task == Task::Regressor);
