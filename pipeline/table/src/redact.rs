@@ -334,7 +334,7 @@ fn is_harmless(text: &str, place: Place) -> bool {
         let weight = |byte: u8| if byte == b'@' { phone::MIN_DIGITS } else { usize::from(byte.is_ascii_digit()) };
         return bytes.map(weight).sum::<usize>() < phone::MIN_DIGITS;
     }
-    place != Place::Free && bytes.map(|byte| usize::from(STRANGENESS[usize::from(byte)])).sum::<usize>() < 2
+    place == Place::Identifier && bytes.map(|byte| usize::from(STRANGENESS[usize::from(byte)])).sum::<usize>() < 2
 }
 
 /// What every byte says against an identifier: whatever a detector finds in one has bytes that sum up to 2.

@@ -92,14 +92,15 @@ fn find(text: &str, place: Place, found: &mut Vec<(usize, usize)>) {
         let starts_word = |at: usize| at == 0 || !is_word(text.as_bytes()[at - 1]) || text.as_bytes()[at] == b':';
         found.extend(shapes.find_iter(text).filter(|hit| starts_word(hit.start())).map(|hit| (hit.start(), hit.end())));
     }
-    if place == Place::Free {
+    if place != Place::Identifier {
         if holds(&WORDS, text)
             && let Some(named) = NAMED.as_ref()
         {
             let secrets = named.captures_iter(text).filter_map(|hit| hit.get(1)).filter(|secret| looks_chosen(secret.as_str()));
             found.extend(secrets.map(|secret| (secret.start(), secret.end())));
         }
-        if has_long_run(text)
+        if place == Place::Free
+            && has_long_run(text)
             && let Some(runs) = RUNS.as_ref()
         {
             found.extend(runs.find_iter(text).filter(|run| looks_random(run.as_str())).map(|run| (run.start(), run.end())));

@@ -31,7 +31,7 @@ fn find(text: &str, place: Place, found: &mut Vec<(usize, usize)>) {
         return;
     }
     take(text, INTERNATIONAL.as_ref(), found);
-    if place == Place::Free {
+    if place != Place::Identifier {
         take(text, NATIONAL.as_ref(), found);
         found.sort_unstable();
         found.dedup_by(|next, kept| next.0 < kept.1);

@@ -247,6 +247,9 @@ fn models_keep_their_names_where_paths_are_named() {
     let record = serde_json::json!({ "routing_decision": { "execution_path": name, "candidates": [name], "propensities": { name: 1.0 } } })
         .to_string();
     assert_eq!(standard().record(&record, &mut RedactCounts::new()), record);
-    let secret = serde_json::json!({ "execution_path": "sk-abcdefghijklmnopqrstuvwx", "static_path": "alice@example.org" }).to_string();
-    assert_eq!(standard().record(&secret, &mut RedactCounts::new()), r#"{"execution_path":"[key]","static_path":"[email]"}"#);
+    let secret = serde_json::json!({ "candidates": ["555-123-4567"], "execution_path": "sk-abcdefghijklmnopqrstuvwx", "static_path": "alice@example.org" }).to_string();
+    assert_eq!(
+        standard().record(&secret, &mut RedactCounts::new()),
+        r#"{"candidates":["[phone]"],"execution_path":"[key]","static_path":"[email]"}"#
+    );
 }
