@@ -12,15 +12,13 @@ use routewright_domain::{CascadeLog, Decision, LayerAttempt, Timestamp};
 
 use crate::draft::Draft;
 use crate::error::IngestError;
-use crate::formats::{Format, format_named, sniff};
+use crate::formats::{Format, format_named};
 use crate::json::Json;
+use crate::pieces::sniff_batch;
 use crate::reason::Reason;
 use crate::records::{Batch, Record, RecordLimits, RecordReader};
 use crate::source::{find, open};
 use crate::wide::MatrixSettings;
-
-/// Records of a batch that are looked at to find a file's format.
-const SNIFFED: usize = 64;
 
 /// Records that one thread parses at a time.
 const PARSED: usize = 128;
@@ -125,7 +123,7 @@ fn end_of(path: &Path, followed: &Followed) -> std::io::Result<Option<Timestamp>
     let Some(torn) = memchr(b'\n', &bytes) else { return Ok(None) };
     let mut reader = RecordReader::new(&bytes[torn..], RecordLimits::default());
     let batch = reader.next_batch()?;
-    let format = followed.format.or_else(|| sniff_batch(&batch));
+    let format = followed.format.or_else(|| format_of(&batch, path));
     let mut arena = Bump::new();
     let mut last = None;
     for record in &batch.records {
@@ -167,7 +165,7 @@ fn read_appended(
             end = start + torn.offset;
         }
         if followed.format.is_none() {
-            followed.format = sniff_batch(&batch);
+            followed.format = format_of(&batch, path);
         }
         let format = followed.format;
         let (next, parts) = rayon::join(
@@ -231,13 +229,9 @@ fn is_compressed(file: &mut File) -> std::io::Result<bool> {
     Ok(begin.starts_with(&[0x1f, 0x8b]) || begin.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]))
 }
 
-fn sniff_batch(batch: &Batch) -> Option<&'static Format> {
-    let good = batch.records.iter().filter(|record| record.fault.is_none());
-    let texts = good.filter_map(|record| std::str::from_utf8(&batch.bytes[record.range.clone()]).ok());
-    let arena = Bump::new();
-    let records: Vec<Json<'_>> = texts.filter_map(|text| Json::parse(text, &arena).ok()).take(SNIFFED).collect();
-    // What two formats claim is of none; an ingest of it says so.
-    sniff(&records).unwrap_or_default()
+/// The format that the first records of a batch show. What two formats claim is of none; an ingest of it says so.
+fn format_of(batch: &Batch, path: &Path) -> Option<&'static Format> {
+    sniff_batch(batch, path).ok()?.0
 }
 
 fn parse(record: &Record, bytes: &[u8], format: Option<&Format>, arena: &Bump) -> Option<(Decision, Vec<LayerAttempt>)> {
