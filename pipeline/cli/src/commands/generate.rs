@@ -15,7 +15,7 @@ use crate::project::ProjectArguments;
 
 /// Formats that can be generated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
+pub(crate) enum Format {
     /// Routing outcomes, one file per day
     E009,
     /// Events of a five-layer cascade, one file
@@ -24,6 +24,18 @@ enum Format {
     Matrix,
     /// A gateway's randomised test of the best paths against the static router, one file per day
     RouterMetrics,
+}
+
+impl Format {
+    /// What the log of a world tells in it; nothing for the events of a cascade, which is another world.
+    pub(crate) fn log(self) -> Option<Log> {
+        match self {
+            Self::E009 => Some(Log::Outcomes),
+            Self::Matrix => Some(Log::Matrix),
+            Self::RouterMetrics => Some(Log::Gateway),
+            Self::Cortex => None,
+        }
+    }
 }
 
 /// Flags of `generate`.
@@ -76,11 +88,9 @@ pub(crate) fn run(arguments: &Arguments, project: &ProjectArguments, messages: &
         return Ok(Exit::Done);
     }
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
-    match arguments.format {
-        Format::E009 => outcomes(arguments, Log::Outcomes, &folder, messages),
-        Format::Matrix => outcomes(arguments, Log::Matrix, &folder, messages),
-        Format::RouterMetrics => outcomes(arguments, Log::Gateway, &folder, messages),
-        Format::Cortex => cascade(arguments, &folder, messages),
+    match arguments.format.log() {
+        Some(log) => outcomes(arguments, log, &folder, messages),
+        None => cascade(arguments, &folder, messages),
     }
 }
 

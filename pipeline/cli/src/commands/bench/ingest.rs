@@ -7,39 +7,16 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use clap::ValueEnum;
 use routewright_domain::Seed;
 use routewright_generate::{CascadeSettings, CascadeWorld, Log, World, WorldSettings};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::commands::generate::Format;
 use crate::exit::Exit;
 use crate::layout::aligned_texts;
 use crate::messages::Messages;
-
-/// What is ingested.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    /// Routing outcomes, one file per day
-    E009,
-    /// Events of a cascade, one file
-    Cortex,
-    /// Full information, one record per decision and path
-    Matrix,
-    /// A gateway's test
-    RouterMetrics,
-}
-
-impl Format {
-    /// Its name, as the peers' script has it.
-    fn name(self) -> &'static str {
-        match self {
-            Self::E009 => "e009",
-            Self::Cortex => "cortex",
-            Self::Matrix => "matrix",
-            Self::RouterMetrics => "router-metrics",
-        }
-    }
-}
 
 /// Flags of `bench ingest`.
 #[derive(Debug, clap::Args)]
@@ -168,13 +145,10 @@ struct HeldBack {
 /// Writes all days but the last, and gives the last.
 fn generate(arguments: &Arguments, raw: &Path) -> anyhow::Result<HeldBack> {
     let last = arguments.days - 1;
-    match arguments.format {
-        Format::E009 | Format::Matrix | Format::RouterMetrics => {
-            let (log, n_decisions) = match arguments.format {
-                Format::Matrix => (Log::Matrix, arguments.n_decisions.div_ceil(WorldSettings::default().paths.len() as u64)),
-                Format::RouterMetrics => (Log::Gateway, arguments.n_decisions),
-                _ => (Log::Outcomes, arguments.n_decisions),
-            };
+    match arguments.format.log() {
+        Some(log) => {
+            let per_decision = if log == Log::Matrix { WorldSettings::default().paths.len() as u64 } else { 1 };
+            let n_decisions = arguments.n_decisions.div_ceil(per_decision);
             let settings = WorldSettings { n_decisions, n_days: arguments.days, dirt: 0.0, log, ..WorldSettings::default() };
             let world = World::new(&settings, Seed(1))?;
             for day in 0..last {
@@ -186,7 +160,7 @@ fn generate(arguments: &Arguments, raw: &Path) -> anyhow::Result<HeldBack> {
             world.write_day(last, &mut bytes, None)?;
             Ok(HeldBack { name: world.file_name(last), bytes })
         }
-        Format::Cortex => {
+        None => {
             let settings = CascadeSettings { n_decisions: arguments.n_decisions, n_days: arguments.days, ..CascadeSettings::default() };
             let world = CascadeWorld::new(&settings, Seed(1))?;
             let mut log = BufWriter::new(File::create(raw.join(CascadeWorld::FILE_NAME))?);
@@ -267,7 +241,8 @@ const TICKS: f64 = 100.0;
 fn peers(python: &Path, format: Format, project: &Path, rows: u64, n_bytes: u64) -> anyhow::Result<Vec<Measured>> {
     let script = project.join("peers.py");
     fs::write(&script, PEERS)?;
-    let kind = format.name();
+    let kind = format.to_possible_value().context("a format without a name")?;
+    let kind = kind.get_name();
     let peer = |tool: &str, out: &Path| -> anyhow::Result<Value> {
         let output = Command::new(python).arg(&script).args([tool, kind]).arg(project.join("data/raw/*.jsonl")).arg(out).output();
         let output = output.with_context(|| format!("cannot run `{}`", python.display()))?;
