@@ -109,15 +109,7 @@ fn parse_piece(batch: &Batch, positions: Range<usize>, format: Option<&'static F
     let mut redacted = RedactCounts::new();
     let rows = Vec::with_capacity(records.iter().map(|record| record.range.len()).sum::<usize>() / 2);
     let cleaner = rules.redact.map(Redactor::cleaner);
-    let mut task = Task {
-        format,
-        check_schema: rules.check_schema,
-        max_depth: rules.limits.max_depth,
-        cleaner,
-        arena: Bump::new(),
-        extras: Extras::default(),
-        rows,
-    };
+    let mut task = Task { format, rules, cleaner, arena: Bump::new(), extras: Extras::default(), rows };
     let parse = |position: usize| {
         let record = &batch.records[position];
         let bytes = &batch.bytes[record.range.clone()];
@@ -150,8 +142,7 @@ struct Refused {
 /// What one task keeps from record to record.
 struct Task<'s> {
     format: Option<&'static Format>,
-    check_schema: bool,
-    max_depth: usize,
+    rules: Rules<'s>,
     cleaner: Option<Cleaner<'s>>,
     /// Memory of one record's values.
     arena: Bump,
@@ -169,8 +160,8 @@ impl Task<'_> {
         }
         let text = text_of(bytes).map_err(no_json)?;
         let clean = self.cleaner.as_mut().map(|cleaner| cleaner as &mut dyn Clean);
-        let json = Json::parse_with(text, &self.arena, self.max_depth, clean).map_err(no_json)?;
-        let row = Self::append(&json, self.format, self.check_schema, &mut self.extras, &mut self.rows);
+        let json = Json::parse_with(text, &self.arena, self.rules.limits.max_depth, clean).map_err(no_json)?;
+        let row = Self::append(&json, self.format, self.rules.check_schema, &mut self.extras, &mut self.rows);
         row.map_err(|rejection| Refused { rejection, is_json: true })
     }
 
