@@ -44,7 +44,7 @@ fn members() -> Vec<(String, Vec<String>)> {
 #[test]
 fn the_router_carries_nothing_heavy() {
     let names = crates_below("routewright-router");
-    for banned in ["polars", "arrow", "parquet", "clap", "tokio", "anyhow", "rayon", "routewright-engine", "stages"] {
+    for banned in ["polars", "arrow", "parquet", "clap", "tokio", "anyhow", "rayon", "fastembed", "ort", "routewright-engine", "stages"] {
         assert!(!names.iter().any(|name| name == banned), "the router depends on {banned}");
     }
 }
@@ -56,6 +56,8 @@ fn heavy_dependencies_have_one_owner() {
         ("arrow", "routewright-table"),
         ("parquet", "routewright-table"),
         ("plotters", "routewright-plot"),
+        ("fastembed", "routewright-embedder"),
+        ("ort", "routewright-embedder"),
         ("clap", "routewright"),
         ("indicatif", "routewright"),
         ("anyhow", "routewright"),

@@ -7,6 +7,7 @@ mod commands;
 mod faults;
 mod ingest;
 mod kills;
+mod leakage;
 mod operations;
 mod project;
 mod report;

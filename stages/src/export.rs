@@ -12,7 +12,7 @@ use routewright_table::Decisions;
 use serde::{Deserialize, Serialize};
 
 use crate::artifacts::{DecisionReport, DecisionTable, Evaluation, FeatureSchema, FrozenHistory, Models, PackedArtifact, TrainingReport};
-use crate::features::as_of_decision;
+use crate::features::{Sentences, as_of_decision, request};
 
 /// Name of the model card in the artifact.
 const MODEL_CARD: &str = "MODEL_CARD.md";
@@ -47,10 +47,12 @@ impl Stage for Export {
         let (models, FeatureSchema(schema), FrozenHistory(history), training, evaluation, decision, DecisionTable(decisions)) = inputs;
         let history = History::from_bytes(&history, &schema)?;
         let router = Router::new(Arc::new(schema.clone()), models.policy.clone(), history.clone());
+        let sentences = Sentences::of_schema(&schema, context)?;
         let golden: Vec<Golden> = sample(&decisions, params.golden)?
             .iter()
             .map(|decision| {
-                Golden::record(&router, &Request { timestamp: decision.timestamp.max(history.now()), ..Request::from(decision) })
+                let request = request(decision, sentences.as_ref());
+                Golden::record(&router, &Request { timestamp: decision.timestamp.max(history.now()), ..request })
             })
             .collect();
         let provenance = Provenance {

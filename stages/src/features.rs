@@ -1,16 +1,24 @@
 //! `features`: what was known when each decision was made. No row sees its own or a later outcome.
 
+mod selection;
+mod sentences;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 use routewright_domain::{Arm, Decision, Paths, Seed, Timestamp};
 use routewright_engine::{Context, Stage, StageError};
-use routewright_router::{Encoder, History, Observation, QuerySketch, Request, Schema, SchemaSettings, Scratch};
+use routewright_router::{Encoder, History, Moment, Observation, QuerySketch, Request, Schema, SchemaSettings, Scratch};
 use routewright_table::{Decisions, FeatureColumn, FeatureTable, Outcomes, Window, known_at_decision};
 use serde::{Deserialize, Serialize};
 
-use crate::artifacts::{DecisionTable, FeatureSchema, Features, FrozenHistory};
+use self::selection::SelectionParams;
+use self::sentences::EmbeddingParams;
+use crate::artifacts::{DecisionTable, FeatureReport, FeatureSchema, Features, Finding, FrozenHistory};
+
+pub(crate) use sentences::Sentences;
+pub use sentences::{QueryEmbedder, SentenceError, check_embedder};
 
 /// Most training decisions that dictionaries and the embedder are fitted on, taken evenly over the window: more would not change them.
 const MAX_FIT_ROWS: usize = 50_000;
@@ -30,11 +38,20 @@ pub(crate) struct FeaturesParams {
     pub train_share: f64,
     /// Which features, and how they are fitted.
     pub schema: SchemaSettings,
+    /// What turns texts into vectors.
+    pub embedding: EmbeddingParams,
+    /// Which columns are reported, and which left out.
+    pub selection: SelectionParams,
 }
 
 impl Default for FeaturesParams {
     fn default() -> Self {
-        Self { train_share: 0.7, schema: SchemaSettings::default() }
+        Self {
+            train_share: 0.7,
+            schema: SchemaSettings::default(),
+            embedding: EmbeddingParams::default(),
+            selection: SelectionParams::default(),
+        }
     }
 }
 
@@ -48,11 +65,19 @@ impl Stage for BuildFeatures {
     const USES_SEED: bool = true;
     type Params = FeaturesParams;
     type Inputs = (DecisionTable,);
-    type Outputs = (Features, FeatureSchema, FrozenHistory);
+    type Outputs = (Features, FeatureSchema, FrozenHistory, FeatureReport);
 
     fn check(params: &FeaturesParams) -> Result<(), (&'static str, String)> {
         let share = params.train_share;
-        if 0.0 < share && share < 1.0 { Ok(()) } else { Err(("train_share", format!("must lie between 0 and 1, found {share}"))) }
+        if !(0.0 < share && share < 1.0) {
+            return Err(("train_share", format!("must lie between 0 and 1, found {share}")));
+        }
+        params.embedding.check().map_err(|reason| ("embedding", reason))?;
+        params.selection.check().map_err(|reason| ("selection", reason))
+    }
+
+    fn sources(params: &FeaturesParams) -> Vec<String> {
+        params.embedding.sources()
     }
 
     fn run(
@@ -62,17 +87,30 @@ impl Stage for BuildFeatures {
     ) -> Result<Self::Outputs, StageError> {
         let paths = decisions.paths().clone();
         let (outcomes, origins) = read_outcomes(&decisions, &paths, params.train_share, Seed(context.seed()))?;
+        let sentences = Sentences::of_log(&params.embedding, &decisions, context)?;
         let sample = training_sample(&decisions, &outcomes.windows)?;
-        let requests = sample.iter().map(Request::from);
-        let schema =
-            Schema::fit(&paths, requests, &params.schema, Seed(context.seed()).derive("features", 0)).map_err(StageError::settings)?;
-        let schema = Arc::new(schema);
-        let encoder = Encoder::new(schema.clone());
-        let (columns, history) = encode(&decisions, &encoder, &origins, context)?;
-        let features =
-            schema.columns().iter().zip(columns).map(|(column, values)| FeatureColumn { name: column.name.clone(), values }).collect();
-        Ok((Features(FeatureTable { paths, features, outcomes }), FeatureSchema(schema.as_ref().clone()), FrozenHistory::of(&history)))
+        let requests = sample.iter().map(|decision| request(decision, sentences.as_ref()));
+        let (source, seed) = (sentences.as_ref().map(Sentences::source), Seed(context.seed()).derive("features", 0));
+        let schema = Schema::fit_with(&paths, requests, &params.schema, source, seed).map_err(StageError::settings)?;
+        let encoder = Encoder::new(Arc::new(schema));
+        let (columns, history) = encode(&decisions, &encoder, &origins, sentences.as_ref(), context)?;
+        let report = selection::judge(encoder.schema().columns(), &columns, &outcomes, &params.selection);
+        for name in report.with(Finding::Leaking) {
+            context.note(&format!(
+                "`{name}` alone predicts success nearly always: was it logged before the path ran? see reports/features.json"
+            ));
+        }
+        let kept = columns.into_iter().zip(&report.columns).filter(|(_, column)| !column.dropped);
+        let features = kept.map(|(values, column)| FeatureColumn { name: column.name.clone(), values }).collect();
+        let dropped: Vec<String> = report.columns.iter().filter(|column| column.dropped).map(|column| column.name.clone()).collect();
+        let schema = encoder.schema().as_ref().clone().without(&dropped);
+        Ok((Features(FeatureTable { paths, features, outcomes }), FeatureSchema(schema), FrozenHistory::of(&history), report))
     }
+}
+
+/// A decision as the router sees it, with the vector of its text where one is needed.
+pub(crate) fn request<'a>(decision: &'a Decision, sentences: Option<&'a Sentences>) -> Request<'a> {
+    Request { sentence: sentences.and_then(|sentences| sentences.get(&decision.query)), ..Request::from(decision) }
 }
 
 /// Reads what happened to every decision, in time order. The second part gives each row the first row of its query,
@@ -230,47 +268,70 @@ fn training_sample(decisions: &Decisions, windows: &[Window]) -> Result<Vec<Deci
     Ok(sample)
 }
 
-/// Encodes every decision in time order: the query's own columns in parallel, the history's one after the other.
+/// Encodes every decision in time order: the query's own columns in parallel, the history's in parallel between two filings of the index.
 fn encode(
     decisions: &Decisions,
     encoder: &Encoder,
     origins: &[usize],
+    sentences: Option<&Sentences>,
     context: &Context<'_>,
 ) -> Result<(Vec<Vec<f32>>, History), StageError> {
     let (n_rows, n_columns) = (origins.len(), encoder.n_columns());
     let mut columns: Vec<Vec<f32>> = (0..n_columns).map(|_| Vec::with_capacity(n_rows)).collect();
     let mut history = History::new(encoder.schema());
-    let paths = encoder.schema().paths();
-    let mut scratch = Scratch::default();
-    let (mut first, mut last) = (0, Timestamp(0));
+    let mut first = 0;
     for day in decisions.iter() {
         let decisions_of_day = as_of_decision(day?);
         let mut matrix = vec![f32::NAN; decisions_of_day.len() * n_columns];
         let sketches: Vec<QuerySketch> = matrix
             .par_chunks_mut(n_columns.max(1))
             .zip(&decisions_of_day)
-            .map_init(Scratch::default, |scratch, (row, decision)| encoder.encode_query(&Request::from(decision), scratch, row))
+            .map_init(Scratch::default, |scratch, (row, decision)| encoder.encode_query(&request(decision, sentences), scratch, row))
             .collect();
-        for (offset, (decision, sketch)) in decisions_of_day.iter().zip(&sketches).enumerate() {
+        encode_history(encoder, &decisions_of_day, &sketches, &mut history, &mut matrix);
+        for (offset, numbers) in matrix.chunks_exact(n_columns.max(1)).enumerate() {
             let row = first + offset;
-            history.advance(decision.timestamp);
-            last = decision.timestamp;
-            let slice = &mut matrix[offset * n_columns..(offset + 1) * n_columns];
-            encoder.encode_history(sketch, decision.timestamp, &history, &mut scratch, slice);
-            let origin = origins[row];
-            for (value, column) in slice.iter().zip(&mut columns) {
-                let shared = if origin < row { column[origin] } else { *value };
+            for (value, column) in numbers.iter().zip(&mut columns) {
+                let shared = if origins[row] < row { column[origins[row]] } else { *value };
                 column.push(shared);
-            }
-            if let Some(observation) = Observation::from_decision(decision, paths, *sketch) {
-                history.observe(observation);
             }
         }
         first += decisions_of_day.len();
         context.advance("decisions encoded", first as u64, n_rows as u64);
     }
-    history.advance(Timestamp(last.0.saturating_add(1)));
+    history.advance(Timestamp(history.now().0.saturating_add(1)));
     Ok((columns, history))
+}
+
+/// Writes the history's columns of decisions in time order, and takes their outcomes.
+///
+/// `matrix`: decisions × columns. Moments are taken one after the other; the search for similar queries runs in parallel for all moments
+/// until outcomes are filed, which gives the same bits as one after the other.
+fn encode_history(encoder: &Encoder, decisions: &[Decision], sketches: &[QuerySketch], history: &mut History, matrix: &mut [f32]) {
+    let (n_columns, paths) = (encoder.n_columns().max(1), encoder.schema().paths());
+    let (mut rest, mut written) = (matrix, 0);
+    let mut moments: Vec<Moment> = Vec::new();
+    let mut write = |moments: &mut Vec<Moment>, history: &History| {
+        let (rows, left) = std::mem::take(&mut rest).split_at_mut(moments.len() * n_columns);
+        rest = left;
+        let seen = sketches[written..written + moments.len()].par_iter().zip(&*moments);
+        rows.par_chunks_mut(n_columns).zip(seen).for_each_init(Scratch::default, |scratch, (row, (sketch, moment))| {
+            encoder.encode_moment(sketch, moment, history, scratch, row);
+        });
+        written += moments.len();
+        moments.clear();
+    };
+    for (decision, sketch) in decisions.iter().zip(sketches) {
+        if !history.advance_within(decision.timestamp) {
+            write(&mut moments, history);
+            history.advance(decision.timestamp);
+        }
+        moments.push(history.moment(sketch, decision.timestamp));
+        if let Some(observation) = Observation::from_decision(decision, paths, *sketch) {
+            history.observe(observation);
+        }
+    }
+    write(&mut moments, history);
 }
 
 #[cfg(test)]

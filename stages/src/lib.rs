@@ -24,6 +24,7 @@ mod train;
 use routewright_engine::StageEntry;
 
 pub use cascade::{CASCADE_TABLES, CascadeParams};
+pub use features::{QueryEmbedder, SentenceError, check_embedder};
 
 /// The line as README shows it.
 pub const LINE: &str = "\

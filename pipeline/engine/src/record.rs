@@ -11,6 +11,9 @@ use serde_json::Value;
 /// Folder of the records, relative to the project.
 pub(crate) const FOLDER: &str = "data/.stages";
 
+/// Where stages keep what can be made again, relative to the project folder.
+pub(crate) const CACHE: &str = "data/.cache";
+
 /// Version of the record's format.
 const FORMAT: u32 = 2;
 

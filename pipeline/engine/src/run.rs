@@ -208,6 +208,7 @@ fn run_stage(
         traced: record.traced.clone(),
         sources: expand_sources(job.project, &(entry.sources)(&record.settings)).iter().map(|source| job.project.join(source)).collect(),
         scratch: scratch.clone(),
+        project: job.project.to_owned(),
         observer,
     };
     let result = (entry.run)(&record.settings, &|place| job.project.join(place), &|place| beside(&job.project.join(place)), &context);

@@ -41,7 +41,7 @@ pub trait Stage {
         Ok(())
     }
 
-    /// Does the work; touches no file but those of [`Context::sources`] and [`Context::scratch`].
+    /// Does the work; touches no file but those of [`Context::sources`], [`Context::scratch`] and [`Context::cache`].
     ///
     /// # Errors
     /// [`StageError`], which says whether the data is to blame.
@@ -100,6 +100,7 @@ pub struct Context<'a> {
     pub(crate) sources: Vec<PathBuf>,
     pub(crate) traced: BTreeMap<String, serde_json::Value>,
     pub(crate) scratch: PathBuf,
+    pub(crate) project: PathBuf,
     pub(crate) observer: &'a dyn Observer,
 }
 
@@ -128,6 +129,17 @@ impl Context<'_> {
     /// An empty folder in the project for what does not fit into memory; emptied when the stage ends.
     pub fn scratch(&self) -> &Path {
         &self.scratch
+    }
+
+    /// The project folder, for places that settings give relative to it.
+    pub fn project(&self) -> &Path {
+        &self.project
+    }
+
+    /// A folder of the project for what can be made again, such as by a later run: it outlives the stage and a crash, and no result may
+    /// depend on what is in it. The stage makes it when it needs it.
+    pub fn cache(&self) -> PathBuf {
+        self.project.join(crate::record::CACHE)
     }
 
     /// Tells how far the stage is.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use routewright_domain::Timestamp;
 
 use crate::embedder::{Embedder, EmbedderScratch, Embedding};
-use crate::features::{FEATURES, Feature, HistoryInput, QueryInput, Write};
-use crate::history::{History, Reading};
+use crate::features::{FEATURES, HistoryInput, QueryInput, Write};
+use crate::history::{History, Moment, Reading, stable_id};
 use crate::profile::TextProfile;
 use crate::request::Request;
 use crate::schema::Schema;
@@ -17,8 +17,10 @@ use crate::schema::Schema;
 pub struct QuerySketch {
     /// Direction of the query's text.
     pub embedding: Embedding,
-    /// Code of the query's type in the schema's dictionary.
+    /// Code of the query's type in the schema's dictionary: as logged, else the nearest type's.
     pub query_type: Option<u16>,
+    /// A hash of the session's identity.
+    pub session: Option<u64>,
 }
 
 /// Room for one query at a time; reused, so that encoding allocates nothing after the first few queries.
@@ -27,6 +29,9 @@ pub struct Scratch {
     profile: TextProfile,
     embedder: EmbedderScratch,
     reading: Reading,
+    moment: Moment,
+    /// A feature's columns before the dropped ones are taken out.
+    wide: Vec<f32>,
 }
 
 /// Encodes requests under one schema. Shared by threads; each thread brings its own [`Scratch`].
@@ -34,19 +39,49 @@ pub struct Scratch {
 pub struct Encoder {
     schema: Arc<Schema>,
     embedder: Embedder,
-    slices: Vec<(usize, Range<usize>)>,
+    slices: Vec<Slice>,
+}
+
+/// Where a feature's columns stand in the row.
+#[derive(Clone, Debug)]
+struct Slice {
+    /// Position of the feature in [`FEATURES`].
+    feature: usize,
+    range: Range<usize>,
+    /// Number of columns that the feature writes.
+    n_written: usize,
+    /// Which of them the schema keeps; empty where it keeps all.
+    kept: Vec<usize>,
+}
+
+impl Slice {
+    /// Writes the feature's columns into their part of the row.
+    fn write(&self, row: &mut [f32], wide: &mut Vec<f32>, write: impl FnOnce(&mut [f32])) {
+        let Some(slice) = row.get_mut(self.range.clone()) else { return };
+        if self.kept.is_empty() {
+            return write(slice);
+        }
+        wide.clear();
+        wide.resize(self.n_written, f32::NAN);
+        write(wide);
+        for (number, &position) in slice.iter_mut().zip(&self.kept) {
+            *number = wide[position];
+        }
+    }
 }
 
 impl Encoder {
     /// Unpacks the schema's tables.
     pub fn new(schema: Arc<Schema>) -> Self {
-        let mut slices = Vec::new();
-        let mut start = 0;
-        for (index, feature) in FEATURES.iter().enumerate() {
-            let n_columns = schema.columns().iter().filter(|column| column.group == feature.name).count();
-            if n_columns > 0 {
-                slices.push((index, start..start + n_columns));
-                start += n_columns;
+        let (mut slices, mut start) = (Vec::new(), 0);
+        for (index, feature) in FEATURES.iter().enumerate().filter(|(_, feature)| schema.has_group(feature.name)) {
+            let written = (feature.columns)(&schema);
+            let kept: Vec<usize> = (0..written.len()).filter(|&position| !schema.is_dropped(&written[position].name)).collect();
+            let range = start..start + kept.len();
+            start = range.end;
+            let drops_none = kept.len() == written.len();
+            if !kept.is_empty() {
+                slices.push(Slice { feature: index, range, n_written: written.len(), kept: if drops_none { Vec::new() } else { kept } });
             }
         }
         Self { embedder: Embedder::new(&schema.embedder), schema, slices }
@@ -76,33 +111,49 @@ impl Encoder {
     /// `row`: [`Self::n_columns`] numbers; the columns of the history are left as they are.
     pub fn encode_query(&self, request: &Request<'_>, scratch: &mut Scratch, row: &mut [f32]) -> QuerySketch {
         scratch.profile.read(request.query);
-        let embedding = self.embedder.embed(&scratch.profile, &mut scratch.embedder);
-        let query_type = request.query_type.map(|query_type| self.schema.query_types().code(query_type) as u16);
-        let input =
-            QueryInput { request, profile: &scratch.profile, schema: &self.schema, direction: scratch.embedder.direction(), query_type };
-        for (feature, range) in self.features() {
-            if let (Write::Query(write), Some(slice)) = (&feature.write, row.get_mut(range)) {
-                write(&input, slice);
+        let embedding = self.embedder.embed(request, &scratch.profile, &mut scratch.embedder);
+        let logged_type = request.query_type.map(|query_type| self.schema.query_types().code(query_type) as u16);
+        let query_type = logged_type.or_else(|| self.schema.nearest_type(&embedding));
+        let input = QueryInput {
+            request,
+            profile: &scratch.profile,
+            schema: &self.schema,
+            direction: scratch.embedder.direction(),
+            query_type,
+            is_type_logged: logged_type.is_some(),
+        };
+        for slice in &self.slices {
+            if let Write::Query(write) = &FEATURES[slice.feature].write {
+                slice.write(row, &mut scratch.wide, |columns| write(&input, columns));
             }
         }
-        QuerySketch { embedding, query_type }
+        QuerySketch { embedding, query_type, session: request.session_id.map(stable_id) }
     }
 
     /// Writes the columns that depend on the past, as of `now`; rows must be written in time order, between advances.
     ///
     /// `row`: [`Self::n_columns`] numbers; all other columns are left as they are.
     pub fn encode_history(&self, sketch: &QuerySketch, now: Timestamp, history: &History, scratch: &mut Scratch, row: &mut [f32]) {
-        let Some((feature, range)) = self.features().find(|(feature, _)| matches!(feature.write, Write::History(_))) else {
-            return;
-        };
-        history.read(sketch, now, &mut scratch.reading);
-        if let (Write::History(write), Some(slice)) = (&feature.write, row.get_mut(range)) {
-            write(&HistoryInput { reading: &scratch.reading }, slice);
+        if self.history_slice().is_some() {
+            let mut moment = std::mem::take(&mut scratch.moment);
+            history.read_moment(sketch, now, &mut moment);
+            self.encode_moment(sketch, &moment, history, scratch, row);
+            scratch.moment = moment;
         }
     }
 
-    /// The features that are encoded, each with its part of the row.
-    fn features(&self) -> impl Iterator<Item = (&'static Feature, Range<usize>)> {
-        self.slices.iter().map(|(index, range)| (&FEATURES[*index], range.clone()))
+    /// Writes the columns that depend on the past, as of a moment of the same history since its last filing; rows may be written in
+    /// parallel, and get the same bits as by [`Self::encode_history`] at that moment.
+    pub fn encode_moment(&self, sketch: &QuerySketch, moment: &Moment, history: &History, scratch: &mut Scratch, row: &mut [f32]) {
+        let Some(slice) = self.history_slice() else { return };
+        history.read(sketch, moment, &mut scratch.reading);
+        if let Write::History(write) = &FEATURES[slice.feature].write {
+            slice.write(row, &mut scratch.wide, |columns| write(&HistoryInput { reading: &scratch.reading }, columns));
+        }
+    }
+
+    /// Where the columns that depend on the past stand; `None` where there are none.
+    fn history_slice(&self) -> Option<&Slice> {
+        self.slices.iter().find(|slice| matches!(FEATURES[slice.feature].write, Write::History(_)))
     }
 }

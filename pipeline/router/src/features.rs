@@ -1,11 +1,14 @@
 //! The features: what a row says about a query. One file per feature, one line in [`FEATURES`].
 
+mod code;
 mod complexity;
 mod context;
 mod embedding;
+mod entities;
 mod extras;
 mod history;
 mod keywords;
+mod language;
 mod query_type;
 mod text;
 mod time;
@@ -44,6 +47,8 @@ pub(crate) struct QueryInput<'a> {
     /// The query's direction in the embedding space, unit length or all zero.
     pub direction: &'a [f32],
     pub query_type: Option<u16>,
+    /// Whether the request named it.
+    pub is_type_logged: bool,
 }
 
 /// What is known about the past of similar queries.
@@ -54,6 +59,9 @@ pub(crate) struct HistoryInput<'a> {
 /// Every feature, in the order of the row.
 pub const FEATURES: &[Feature] = &[
     text::FEATURE,
+    language::FEATURE,
+    code::FEATURE,
+    entities::FEATURE,
     tone::FEATURE,
     keywords::FEATURE,
     complexity::FEATURE,

@@ -3,154 +3,33 @@
 //! Outcomes enter through [`History::observe`], wait until their time, and are seen from [`History::advance`] on, in an order that
 //! depends on their contents alone. A success rate is estimated in steps, each shrunk towards the one before: all paths → this path →
 //! its rate on the query's type → its rate in the topics near the query → its rate on the most similar queries.
+//!
+//! Reading has two parts: a [`Moment`], which says what is seen now and takes time order, and the search for similar queries, which
+//! may run side by side for all moments until outcomes are filed ([`History::advance_within`]).
 
 mod format;
 mod neighbours;
+mod observation;
+pub(crate) mod partition;
+mod sessions;
+mod settings;
 mod tally;
 
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use routewright_domain::{Arm, Decision, Paths, Timestamp};
-use serde::{Deserialize, Serialize};
+use routewright_domain::Timestamp;
 
 use crate::encoder::QuerySketch;
 use crate::schema::Schema;
 use neighbours::Neighbours;
+use sessions::{Session, Sessions};
 use tally::{Tally, shrink};
 
 pub(crate) use neighbours::Probe;
-
-/// Settings of the index. Its memory is bounded by `max_cells` × (`cell_size` members of about 90 bytes + a tally per path).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct HistorySettings {
-    /// Cells of the embedding space, at most; each is a topic.
-    pub max_cells: usize,
-    /// Latest queries kept per cell; a full cell is split while cells are left, then forgets its oldest.
-    pub cell_size: usize,
-    /// Cells that a query looks into.
-    pub n_probes: usize,
-    /// How fast a similar query's weight falls with its distance: weight = exp(sharpness · (cosine − 1)).
-    pub sharpness: f64,
-    /// Decisions' worth of trust in the coarser rate when a path or a query type is shrunk towards it.
-    pub prior_strength: f64,
-    /// The same for topics towards the rate of the query type.
-    pub topic_prior_strength: f64,
-    /// The same for similar queries towards their topics, in units of weight.
-    pub similar_prior_strength: f64,
-    /// Half-life of a topic's evidence, in days.
-    pub topic_half_life_days: f64,
-    /// Half-life of a query type's evidence, in days.
-    pub type_half_life_days: f64,
-}
-
-impl Default for HistorySettings {
-    fn default() -> Self {
-        Self {
-            max_cells: 1024,
-            cell_size: 64,
-            n_probes: 8,
-            sharpness: 10.0,
-            prior_strength: 10.0,
-            topic_prior_strength: 20.0,
-            similar_prior_strength: 4.0,
-            topic_half_life_days: 30.0,
-            type_half_life_days: 14.0,
-        }
-    }
-}
-
-impl HistorySettings {
-    /// Checks the ranges.
-    pub(crate) fn check(&self) -> Result<(), String> {
-        let counts = [("max_cells", self.max_cells, 65_536), ("cell_size", self.cell_size, 65_536), ("n_probes", self.n_probes, 1024)];
-        for (name, count, largest) in counts {
-            if !(1..=largest).contains(&count) {
-                return Err(format!("`{name}` must be in 1 to {largest}, found {count}"));
-            }
-        }
-        let numbers = [
-            ("sharpness", self.sharpness),
-            ("prior_strength", self.prior_strength),
-            ("topic_prior_strength", self.topic_prior_strength),
-            ("similar_prior_strength", self.similar_prior_strength),
-            ("topic_half_life_days", self.topic_half_life_days),
-            ("type_half_life_days", self.type_half_life_days),
-        ];
-        match numbers.iter().find(|(_, number)| !(number.is_finite() && *number > 0.0)) {
-            Some((name, number)) => Err(format!("`{name}` must be positive, found {number}")),
-            None => Ok(()),
-        }
-    }
-}
-
-/// The outcome of one decision, and when it became known.
-#[derive(Clone, Copy, Debug)]
-pub struct Observation {
-    /// When the outcome became known: queries at this time or before do not see it.
-    pub visible_at: Timestamp,
-    /// Orders outcomes that became known at the same time: a hash of the row's identity.
-    pub id: u64,
-    /// The path that ran.
-    pub arm: Arm,
-    /// Whether it succeeded.
-    pub success: bool,
-    /// How long it took, where logged; finite, not negative.
-    pub latency_ms: Option<f64>,
-    /// What was asked.
-    pub sketch: QuerySketch,
-}
-
-impl Observation {
-    /// The outcome of a decision, known from its time plus its latency on; `None` while it is pending or its path is not in the list.
-    pub fn from_decision(decision: &Decision, paths: &Paths, sketch: QuerySketch) -> Option<Self> {
-        let latency_ms = decision.latency_ms.filter(|latency| latency.is_finite()).map(|latency| latency.max(0.0));
-        Some(Self {
-            visible_at: decision.timestamp.plus_millis(latency_ms.unwrap_or(0.0)),
-            id: stable_id(&decision.trace_id),
-            arm: paths.arm(&decision.path)?,
-            success: decision.success?,
-            latency_ms,
-            sketch,
-        })
-    }
-
-    /// Natural logarithm of 1 + milliseconds.
-    fn log_latency(&self) -> Option<f32> {
-        self.latency_ms.map(|latency| latency.max(0.0).ln_1p() as f32)
-    }
-
-    /// What the order of visibility depends on: everything, so that the order of insertion cannot matter.
-    fn order_key(&self) -> (Timestamp, u64, Arm, bool, Option<u64>, &QuerySketch) {
-        (self.visible_at, self.id, self.arm, self.success, self.latency_ms.map(f64::to_bits), &self.sketch)
-    }
-}
-
-/// FNV-1a of a row's identity.
-fn stable_id(trace_id: &str) -> u64 {
-    trace_id.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
-}
-
-impl PartialEq for Observation {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Observation {}
-
-impl PartialOrd for Observation {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Observation {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.order_key().cmp(&other.order_key())
-    }
-}
+pub use observation::Observation;
+pub(crate) use observation::stable_id;
+pub use settings::HistorySettings;
 
 /// One hour and one day: the half-lives of recent rates.
 const HALF_LIFE_HOUR: f64 = 3.6e9;
@@ -158,6 +37,9 @@ const HALF_LIFE_DAY: f64 = 24.0 * HALF_LIFE_HOUR;
 
 /// Half-life of a path's overall rate: a quarter of a year, so that it follows drift that lasts.
 const HALF_LIFE_QUARTER: f64 = 90.0 * HALF_LIFE_DAY;
+
+/// Variance that a success rate is given at least where its drift is measured: a rate of 0 or 1 is not certain.
+const MIN_VARIANCE: f64 = 0.0025;
 
 /// Tallies of one path.
 #[derive(Clone, Copy, Debug, Default)]
@@ -167,6 +49,13 @@ struct PathTallies {
     hour: Tally,
 }
 
+/// Tallies of one query type on one path.
+#[derive(Clone, Copy, Debug, Default)]
+struct TypeTallies {
+    long: Tally,
+    day: Tally,
+}
+
 /// The past as of a point in time.
 #[derive(Clone, Debug)]
 pub struct History {
@@ -174,26 +63,50 @@ pub struct History {
     n_arms: usize,
     n_types: usize,
     now: Timestamp,
+    /// When the latest outcome that is seen became known; filing happens as of then, whoever asked in between.
+    latest: Timestamp,
     n_visible: u64,
     pending: BinaryHeap<Reverse<Observation>>,
     paths: Vec<PathTallies>,
     /// Query types × paths, the last type for texts that the dictionary does not hold.
-    types: Vec<Tally>,
+    types: Vec<TypeTallies>,
+    sessions: Sessions,
     neighbours: Neighbours,
 }
 
 /// What the past says about one path on one query. NaN where nothing is known.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct PathReading {
     pub similar_success: f64,
     pub similar_evidence: f64,
+    pub similar_age_days: f64,
     pub similar_latency_ms: f64,
     pub topic_success: f64,
     pub topic_evidence: f64,
     pub type_success: f64,
+    pub type_day_success: f64,
     pub day_success: f64,
     pub hour_success: f64,
     pub day_latency_ms: f64,
+    pub drift: f64,
+}
+
+impl PathReading {
+    /// Nothing is known.
+    const UNKNOWN: Self = Self {
+        similar_success: f64::NAN,
+        similar_evidence: 0.0,
+        similar_age_days: f64::NAN,
+        similar_latency_ms: f64::NAN,
+        topic_success: f64::NAN,
+        topic_evidence: 0.0,
+        type_success: f64::NAN,
+        type_day_success: f64::NAN,
+        day_success: f64::NAN,
+        hour_success: f64::NAN,
+        day_latency_ms: f64::NAN,
+        drift: f64::NAN,
+    };
 }
 
 /// What the past says about one query; reused.
@@ -203,6 +116,25 @@ pub(crate) struct Reading {
     pub probe: Probe,
     /// Weight of recent outcomes on all paths, half-life one hour.
     pub recent_load: f64,
+    /// Share of failures among recent outcomes on all paths; NaN where nothing is known.
+    pub recent_errors: f64,
+    pub session_outcomes: f64,
+    /// Shrunk towards the rate of all paths; NaN where nothing is known.
+    pub session_success: f64,
+    pub session_failures_running: f64,
+    /// Since the latest outcome of the session; NaN without one.
+    pub session_idle_minutes: f64,
+}
+
+/// What is seen at one point in time, without the search for similar queries.
+#[derive(Clone, Debug, Default)]
+pub struct Moment {
+    now: Timestamp,
+    /// How many of the outcomes that no cell has yet are seen.
+    n_fresh: usize,
+    /// Per path: aged tallies and, where its type is known, those of the query's type.
+    paths: Vec<(PathTallies, Option<TypeTallies>)>,
+    session: Session,
 }
 
 impl History {
@@ -215,10 +147,12 @@ impl History {
             n_arms,
             n_types,
             now: Timestamp(i64::MIN),
+            latest: Timestamp(i64::MIN),
             n_visible: 0,
             pending: BinaryHeap::new(),
             paths: vec![PathTallies::default(); n_arms],
-            types: vec![Tally::default(); n_arms * n_types],
+            types: vec![TypeTallies::default(); n_arms * n_types],
+            sessions: Sessions::default(),
             neighbours: Neighbours::new(&schema.history, n_arms),
         }
     }
@@ -232,14 +166,28 @@ impl History {
 
     /// Moves to a point in time: every outcome known strictly before it is seen from now on. Time does not run backwards.
     pub fn advance(&mut self, to: Timestamp) {
-        self.now = self.now.max(to);
-        while let Some(Reverse(observation)) = self.pending.peek().copied() {
-            if observation.visible_at >= self.now {
-                return;
+        while !self.advance_within(to) {
+            let path_rates = self.path_rates(self.latest);
+            self.neighbours.file(&path_rates, &self.settings);
+            self.sessions.forget(self.latest);
+        }
+    }
+
+    /// Moves to a point in time like [`Self::advance`], but stops where outcomes are due to be filed. Whether it arrived.
+    ///
+    /// While this answers true, moments that were taken before stay readable; [`Self::advance`] files what is due and ends that.
+    pub fn advance_within(&mut self, to: Timestamp) -> bool {
+        let to = to.max(self.now);
+        while let Some(Reverse(observation)) = self.pending.peek().copied().filter(|first| first.0.visible_at < to) {
+            if self.neighbours.is_due() {
+                return false;
             }
             self.pending.pop();
+            self.latest = self.latest.max(observation.visible_at);
             self.learn(&observation);
         }
+        self.now = to;
+        true
     }
 
     /// The point in time that was advanced to last; the smallest there is before the first advance.
@@ -257,6 +205,13 @@ impl History {
         self.pending.len()
     }
 
+    /// Cosines to the most similar queries that the index finds, at most [`HistorySettings::n_nearest`] of each path, the highest first.
+    pub fn nearest_cosines(&self, sketch: &QuerySketch, n_cosines: usize) -> Vec<f64> {
+        let mut probe = Probe::default();
+        self.neighbours.probe(&sketch.embedding, usize::MAX, self.now, &self.settings, &mut probe);
+        probe.cosines(n_cosines)
+    }
+
     /// Adds a visible outcome to every tally and to the index.
     fn learn(&mut self, observation: &Observation) {
         let (at, success, log_latency) = (observation.visible_at, observation.success, observation.log_latency());
@@ -267,77 +222,129 @@ impl History {
         tallies.hour.add(at, HALF_LIFE_HOUR, success, log_latency);
         if let Some(query_type) = observation.sketch.query_type {
             let row = usize::from(query_type).min(self.n_types - 1);
-            let half_life = self.settings.type_half_life_days * HALF_LIFE_DAY;
-            self.types[row * self.n_arms + arm].add(at, half_life, success, log_latency);
+            let half_life = self.type_half_life();
+            let tallies = &mut self.types[row * self.n_arms + arm];
+            tallies.long.add(at, half_life, success, log_latency);
+            tallies.day.add(at, HALF_LIFE_DAY, success, log_latency);
         }
-        self.neighbours.insert(observation, &self.settings);
+        if let Some(session) = observation.sketch.session {
+            self.sessions.add(session, at, success);
+        }
+        self.neighbours.add(observation);
         self.n_visible += 1;
     }
 
-    /// Reads what is seen about a query, with evidence aged to `now`.
-    pub(crate) fn read(&self, sketch: &QuerySketch, now: Timestamp, reading: &mut Reading) {
-        reading.paths.clear();
-        reading.recent_load = self.paths.iter().map(|tallies| tallies.hour.aged(now, HALF_LIFE_HOUR).weight).sum();
-        self.neighbours.probe(&sketch.embedding, now, &self.settings, &mut reading.probe);
-        let mut all = Tally::default();
-        for tallies in &self.paths {
-            all.merge(&tallies.overall.aged(now, HALF_LIFE_QUARTER), 1.0);
-        }
-        let Some(overall) = all.success_rate() else {
-            let nothing = f64::NAN;
-            let unknown = PathReading {
-                similar_success: nothing,
-                similar_latency_ms: nothing,
-                topic_success: nothing,
-                type_success: nothing,
-                day_success: nothing,
-                hour_success: nothing,
-                day_latency_ms: nothing,
-                ..PathReading::default()
+    /// Half-life of a query type's evidence, in microseconds.
+    fn type_half_life(&self) -> f64 {
+        self.settings.type_half_life_days * HALF_LIFE_DAY
+    }
+
+    /// Success rate per path, shrunk towards that of all paths; one half where nothing is known.
+    fn path_rates(&self, now: Timestamp) -> Vec<f64> {
+        let aged: Vec<Tally> = self.paths.iter().map(|tallies| tallies.overall.aged(now, HALF_LIFE_QUARTER)).collect();
+        let overall = total(aged.iter()).success_rate().unwrap_or(0.5);
+        aged.iter().map(|tally| shrink(tally.successes, tally.weight, overall, self.settings.prior_strength)).collect()
+    }
+
+    /// What is seen now, with evidence aged to `now`, which is not before [`Self::now`].
+    pub fn moment(&self, sketch: &QuerySketch, now: Timestamp) -> Moment {
+        let mut moment = Moment::default();
+        self.read_moment(sketch, now, &mut moment);
+        moment
+    }
+
+    /// [`Self::moment`] in place of another one, whose room it takes.
+    pub(crate) fn read_moment(&self, sketch: &QuerySketch, now: Timestamp, moment: &mut Moment) {
+        let path = |arm: usize| {
+            let tallies = &self.paths[arm];
+            let aged = PathTallies {
+                overall: tallies.overall.aged(now, HALF_LIFE_QUARTER),
+                day: tallies.day.aged(now, HALF_LIFE_DAY),
+                hour: tallies.hour.aged(now, HALF_LIFE_HOUR),
             };
-            reading.paths.resize(self.n_arms, unknown);
-            return;
+            let of_type = sketch.query_type.map(|query_type| {
+                let tallies = &self.types[usize::from(query_type).min(self.n_types - 1) * self.n_arms + arm];
+                TypeTallies { long: tallies.long.aged(now, self.type_half_life()), day: tallies.day.aged(now, HALF_LIFE_DAY) }
+            });
+            (aged, of_type)
         };
-        for arm in 0..self.n_arms {
-            let path_reading = self.read_path(arm, sketch, now, overall, &reading.probe);
-            reading.paths.push(path_reading);
+        moment.now = now;
+        moment.n_fresh = self.neighbours.fresh_outcomes.len();
+        moment.paths.clear();
+        moment.paths.extend((0..self.n_arms).map(path));
+        moment.session = self.sessions.of(sketch.session, now);
+    }
+
+    /// Reads what was seen about a query at a moment since the last filing.
+    pub(crate) fn read(&self, sketch: &QuerySketch, moment: &Moment, reading: &mut Reading) {
+        self.neighbours.probe(&sketch.embedding, moment.n_fresh, moment.now, &self.settings, &mut reading.probe);
+        let (all, recent) = (total(moment.paths.iter().map(|path| &path.0.overall)), total(moment.paths.iter().map(|path| &path.0.hour)));
+        let overall = all.success_rate();
+        reading.recent_load = recent.weight;
+        let strength = self.settings.prior_strength;
+        reading.recent_errors = overall.map_or(f64::NAN, |rate| 1.0 - shrink(recent.successes, recent.weight, rate, strength));
+        let session = &moment.session;
+        reading.session_outcomes = f64::from(session.n_outcomes);
+        reading.session_failures_running = f64::from(session.n_failures_running);
+        reading.session_success = overall.map_or(f64::NAN, |rate| {
+            shrink(f64::from(session.n_successes), f64::from(session.n_outcomes), rate, self.settings.session_prior_strength)
+        });
+        reading.session_idle_minutes =
+            if session.n_outcomes == 0 { f64::NAN } else { moment.now.0.saturating_sub(session.at.0) as f64 / 6e7 };
+        reading.paths.clear();
+        match overall {
+            None => reading.paths.resize(self.n_arms, PathReading::UNKNOWN),
+            Some(overall) => {
+                let similar_strength = self.neighbours.similar_strength(&self.settings);
+                for (arm, path) in moment.paths.iter().enumerate() {
+                    let path_reading = self.read_path(arm, path, overall, similar_strength, &reading.probe);
+                    reading.paths.push(path_reading);
+                }
+            }
         }
     }
 
     /// The steps of the estimate for one path.
-    fn read_path(&self, arm: usize, sketch: &QuerySketch, now: Timestamp, overall: f64, probe: &Probe) -> PathReading {
+    fn read_path(
+        &self,
+        arm: usize,
+        (path, of_type): &(PathTallies, Option<TypeTallies>),
+        overall: f64,
+        similar_strength: f64,
+        probe: &Probe,
+    ) -> PathReading {
         let settings = &self.settings;
-        let tallies = &self.paths[arm];
-        let path = tallies.overall.aged(now, HALF_LIFE_QUARTER);
-        let day = tallies.day.aged(now, HALF_LIFE_DAY);
-        let hour = tallies.hour.aged(now, HALF_LIFE_HOUR);
-        let path_success = shrink(path.successes, path.weight, overall, settings.prior_strength);
-        let day_success = shrink(day.successes, day.weight, path_success, settings.prior_strength);
-        let type_success = match sketch.query_type {
-            Some(query_type) => {
-                let row = usize::from(query_type).min(self.n_types - 1);
-                let tally = self.types[row * self.n_arms + arm].aged(now, settings.type_half_life_days * HALF_LIFE_DAY);
-                shrink(tally.successes, tally.weight, path_success, settings.prior_strength)
-            }
-            None => path_success,
-        };
+        let rate = |tally: &Tally, prior: f64, strength: f64| shrink(tally.successes, tally.weight, prior, strength);
+        let path_success = rate(&path.overall, overall, settings.prior_strength);
+        let day_success = rate(&path.day, path_success, settings.prior_strength);
+        let type_success = of_type.map_or(path_success, |tallies| rate(&tallies.long, path_success, settings.prior_strength));
         let (topic, similar) = (probe.topic(arm), probe.similar(arm));
-        let topic_success = shrink(topic.successes, topic.weight, type_success, settings.topic_prior_strength);
-        let similar_success = shrink(similar.successes, similar.weight, topic_success, settings.similar_prior_strength);
-        let path_latency = path.mean_log_latency();
-        let shrink_latency = |tally: &Tally, strength: f64| {
+        let topic_success = rate(&topic, type_success, settings.topic_prior_strength);
+        let path_latency = path.overall.mean_log_latency();
+        let latency = |tally: &Tally, strength: f64| {
             path_latency.map_or(f64::NAN, |mean| shrink(tally.log_latency, tally.latency_weight, mean, strength).exp_m1())
         };
+        let deviation = ((path_success * (1.0 - path_success)).max(MIN_VARIANCE) / path.day.weight.max(1.0)).sqrt();
         PathReading {
-            similar_success,
+            similar_success: rate(&similar, topic_success, similar_strength),
             similar_evidence: similar.weight,
-            similar_latency_ms: shrink_latency(&similar, settings.similar_prior_strength),
+            similar_age_days: probe.age_days(arm),
+            similar_latency_ms: latency(&similar, settings.similar_prior_strength),
             topic_success,
             topic_evidence: topic.weight,
             type_success,
+            type_day_success: of_type.map_or(type_success, |tallies| rate(&tallies.day, type_success, settings.prior_strength)),
             day_success,
-            hour_success: shrink(hour.successes, hour.weight, day_success, settings.prior_strength),
-            day_latency_ms: shrink_latency(&day, settings.prior_strength),
+            hour_success: rate(&path.hour, day_success, settings.prior_strength),
+            day_latency_ms: latency(&path.day, settings.prior_strength),
+            drift: (day_success - path_success) / deviation,
         }
     }
+}
+
+/// The sum of tallies of the same time.
+fn total<'a>(tallies: impl Iterator<Item = &'a Tally>) -> Tally {
+    let mut total = Tally::default();
+    tallies.for_each(|tally| total.merge(tally, 1.0));
+    total
 }

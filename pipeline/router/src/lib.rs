@@ -44,6 +44,7 @@ mod schema;
 mod service;
 mod thompson;
 mod tracker;
+mod types;
 
 pub use artifact::{
     ARTIFACT_VERSION, FEATURES_FILE, FOREST_FILE, FileEntry, GOLDEN_FILE, Golden, GoldenError, HISTORY_FILE, LoadError, MANIFEST_FILE,
@@ -52,7 +53,7 @@ pub use artifact::{
 pub use bytes::FormatError;
 pub use calibration::{Beta, Calibration, CalibrationError, Isotonic, Platt};
 pub use digest::sha256_hex;
-pub use embedder::{DIMENSIONS, EmbedderModel, EmbedderSettings, Embedding};
+pub use embedder::{DIMENSIONS, EmbedderModel, EmbedderSettings, Embedding, HashedModel, SentenceModel, SentenceSource};
 pub use encoder::{Encoder, QuerySketch, Scratch};
 pub use environment::{Environment, EnvironmentError};
 pub use features::{FEATURES, Feature};
@@ -60,7 +61,7 @@ pub use forest::{
     CategorySet, FOREST_VERSION, Forest, ForestError, MAX_CATEGORIES, MAX_TREE_DEPTH, Node, NodeKind, Side, Test, Tree, category_of,
 };
 pub use gateway::{Ask, Gateway, GatewayDecision, GatewaySettings, Group, InvalidShare, Learned, Mode, Source};
-pub use history::{History, HistorySettings, Observation};
+pub use history::{History, HistorySettings, Moment, Observation};
 pub use live::{CacheCounts, CacheSettings, Live};
 pub use onnx::{CLASSIFIER_FILE, LATENCY_FILE, SUCCESS_FILE, onnx_files};
 pub use policy::{Choice, Fallback, Policy, PolicyError, PolicyScratch, PolicySettings, Rank, SuccessModel};

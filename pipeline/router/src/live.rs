@@ -102,9 +102,11 @@ impl Live {
     /// One half of a key: everything that a decision depends on.
     fn digest(&self, state: &RandomState, request: &Request<'_>, generation: u64) -> u64 {
         let mut hasher = state.build_hasher();
-        let Request { query, timestamp, query_type, complexity, static_path, session_id, extras } = *request;
+        let Request { query, timestamp, query_type, complexity, static_path, session_id, sentence, extras } = *request;
         (generation, timestamp.0.div_euclid(i64::from(self.seconds) * 1_000_000)).hash(&mut hasher);
         (query, query_type, complexity, static_path, session_id).hash(&mut hasher);
+        sentence.map(<[f32]>::len).hash(&mut hasher);
+        sentence.unwrap_or_default().iter().for_each(|number| number.to_bits().hash(&mut hasher));
         extras.len().hash(&mut hasher);
         for (key, value) in extras {
             key.hash(&mut hasher);

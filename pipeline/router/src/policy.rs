@@ -162,11 +162,14 @@ pub enum Fallback {
     LowConfidence,
     /// The confidence is too low and there is no static path to fall back to: the learned path is taken all the same.
     NoStaticPath,
+    /// The request does not carry the vector of the sentence model that the features need.
+    NoEmbedding,
 }
 
 impl Fallback {
     /// Every reason, in the order in which they are checked.
-    pub const ALL: [Self; 5] = [Self::NoModel, Self::NoSupport, Self::SmallGain, Self::LowConfidence, Self::NoStaticPath];
+    pub const ALL: [Self; 6] =
+        [Self::NoModel, Self::NoSupport, Self::SmallGain, Self::LowConfidence, Self::NoStaticPath, Self::NoEmbedding];
 
     /// The reason as written in JSON.
     pub fn name(self) -> &'static str {
@@ -176,6 +179,7 @@ impl Fallback {
             Self::SmallGain => "small_gain",
             Self::LowConfidence => "low_confidence",
             Self::NoStaticPath => "no_static_path",
+            Self::NoEmbedding => "no_embedding",
         }
     }
 }

@@ -74,6 +74,11 @@ impl TextProfile {
         self.words.iter().map(|&(start, end)| self.lower.get(start as usize..end as usize).unwrap_or_default())
     }
 
+    /// The part of a text that is looked at.
+    pub fn head<'a>(&self, text: &'a str) -> &'a str {
+        head(text)
+    }
+
     /// How many words of a topic there are.
     pub fn topic(&self, topic: Topic) -> u32 {
         self.topics[topic as usize]

@@ -19,6 +19,9 @@ pub struct Request<'a> {
     pub static_path: Option<&'a str>,
     /// The session the query belongs to.
     pub session_id: Option<&'a str>,
+    /// The text's vector by the sentence model that the schema names ([`EmbedderModel::sentence_source`](crate::EmbedderModel)); `None`
+    /// with the built-in embedder, which needs none.
+    pub sentence: Option<&'a [f32]>,
     /// Every further scalar by dotted key, such as `context.system_mode`.
     pub extras: &'a BTreeMap<String, Scalar>,
 }
@@ -29,7 +32,16 @@ static NO_EXTRAS: BTreeMap<String, Scalar> = BTreeMap::new();
 impl<'a> Request<'a> {
     /// A request of which only the text and the time are known.
     pub fn new(query: &'a str, timestamp: Timestamp) -> Self {
-        Self { query, timestamp, query_type: None, complexity: None, static_path: None, session_id: None, extras: &NO_EXTRAS }
+        Self {
+            query,
+            timestamp,
+            query_type: None,
+            complexity: None,
+            static_path: None,
+            session_id: None,
+            sentence: None,
+            extras: &NO_EXTRAS,
+        }
     }
 
     /// An extra that is a finite number, or a Boolean as 0 or 1.
@@ -60,6 +72,7 @@ impl<'a> From<&'a Decision> for Request<'a> {
             complexity: decision.complexity.as_deref(),
             static_path: decision.static_path.as_deref(),
             session_id: decision.session_id.as_deref(),
+            sentence: None,
             extras: &decision.extras,
         }
     }

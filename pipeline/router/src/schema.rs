@@ -6,13 +6,14 @@ use routewright_domain::{Paths, Scalar, Seed};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::sha256_hex;
-use crate::embedder::{EmbedderModel, EmbedderSettings};
+use crate::embedder::{EmbedderModel, EmbedderSettings, Embedding, SentenceSource};
 use crate::features::FEATURES;
 use crate::history::HistorySettings;
 use crate::request::Request;
+use crate::types::TypeCentres;
 
 /// Version of [`Schema`] and of the meaning of its columns; a reader refuses any other.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// What a column's numbers are. A missing value is NaN in every kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,7 +134,10 @@ pub struct Schema {
     paths: Paths,
     columns: Vec<Column>,
     groups: Vec<String>,
+    /// Columns that features write and the row leaves out.
+    dropped: Vec<String>,
     query_types: Dictionary,
+    type_centres: TypeCentres,
     pub(crate) extras: Vec<ExtraColumn>,
     pub(crate) embedding_columns: usize,
     pub(crate) history: HistorySettings,
@@ -196,6 +200,20 @@ impl Schema {
         settings: &SchemaSettings,
         seed: Seed,
     ) -> Result<Self, SchemaError> {
+        Self::fit_with(paths, requests, settings, None, seed)
+    }
+
+    /// Like [`Self::fit`], with the vectors that a sentence model made of the requests' texts in place of the built-in embedder.
+    ///
+    /// # Errors
+    /// As of [`Self::fit`].
+    pub fn fit_with<'a>(
+        paths: &Paths,
+        requests: impl Iterator<Item = Request<'a>> + Clone,
+        settings: &SchemaSettings,
+        source: Option<&SentenceSource>,
+        seed: Seed,
+    ) -> Result<Self, SchemaError> {
         let groups: Vec<String> =
             FEATURES.iter().map(|feature| feature.name.to_owned()).filter(|name| settings.groups.contains(name)).collect();
         if let Some(name) = settings.groups.iter().find(|name| !groups.contains(name)) {
@@ -207,16 +225,28 @@ impl Schema {
                 *query_types.entry(query_type).or_default() += 1;
             }
         }
+        let embedder = EmbedderModel::fit(requests.clone(), &settings.embedder, source, seed.derive("embedder", 0));
+        embedder.check(settings.embedder.columns).map_err(|reason| SchemaError::Field { field: "embedder", reason })?;
+        let mut query_types = Dictionary::fit(&query_types, settings.max_dictionary);
+        let type_centres = if query_types.entries().is_empty() {
+            let clusters = TypeCentres::clusters(requests.clone(), &embedder);
+            query_types = Dictionary(clusters.names());
+            clusters
+        } else {
+            TypeCentres::of_types(requests.clone(), &query_types, &embedder)
+        };
         let mut schema = Self {
             version: SCHEMA_VERSION,
             paths: paths.clone(),
             columns: Vec::new(),
             groups,
-            query_types: Dictionary::fit(&query_types, settings.max_dictionary),
-            extras: fit_extras(requests.clone(), settings),
+            dropped: Vec::new(),
+            query_types,
+            type_centres,
+            extras: fit_extras(requests, settings),
             embedding_columns: settings.embedder.columns,
             history: settings.history.clone(),
-            embedder: EmbedderModel::fit(requests.map(|request| request.query), &settings.embedder, seed.derive("embedder", 0)),
+            embedder,
         };
         schema.columns = schema.expected_columns();
         schema.check()?;
@@ -253,6 +283,39 @@ impl Schema {
         &self.embedder
     }
 
+    /// The same schema without some columns.
+    #[must_use]
+    pub fn without(mut self, names: &[String]) -> Self {
+        self.dropped.extend(names.iter().filter(|name| self.columns.iter().any(|column| column.name == **name)).cloned());
+        self.columns = self.expected_columns();
+        self
+    }
+
+    /// Columns that were left out, by name.
+    pub fn dropped(&self) -> &[String] {
+        &self.dropped
+    }
+
+    /// Whether a column was left out.
+    pub(crate) fn is_dropped(&self, name: &str) -> bool {
+        self.dropped.iter().any(|dropped| dropped == name)
+    }
+
+    /// Whether a feature is encoded.
+    pub(crate) fn has_group(&self, name: &str) -> bool {
+        self.groups.iter().any(|group| group == name)
+    }
+
+    /// Code of the type whose texts lie nearest to a direction; `None` without a direction or types.
+    pub(crate) fn nearest_type(&self, embedding: &Embedding) -> Option<u16> {
+        self.type_centres.nearest(embedding)
+    }
+
+    /// Whether types are clusters of texts, because the training window logged none.
+    pub fn types_are_clusters(&self) -> bool {
+        self.type_centres.are_clusters()
+    }
+
     /// Number of columns of a row.
     pub fn n_columns(&self) -> usize {
         self.columns.len()
@@ -280,8 +343,8 @@ impl Schema {
 
     /// The columns that the features write under this schema's tables.
     fn expected_columns(&self) -> Vec<Column> {
-        let chosen = FEATURES.iter().filter(|feature| self.groups.iter().any(|group| group == feature.name));
-        chosen.flat_map(|feature| (feature.columns)(self)).collect()
+        let chosen = FEATURES.iter().filter(|feature| self.has_group(feature.name));
+        chosen.flat_map(|feature| (feature.columns)(self)).filter(|column| !self.is_dropped(&column.name)).collect()
     }
 
     /// Checks versions, names and ranges.
@@ -293,6 +356,7 @@ impl Schema {
             return Err(unknown_feature(name));
         }
         self.embedder.check(self.embedding_columns).map_err(|reason| SchemaError::Field { field: "embedder", reason })?;
+        self.type_centres.check(self.query_types.entries().len()).map_err(|reason| SchemaError::Field { field: "type_centres", reason })?;
         self.history.check().map_err(|reason| SchemaError::Field { field: "history", reason })?;
         let expected = self.expected_columns();
         for position in 0..expected.len().max(self.columns.len()) {
@@ -418,8 +482,8 @@ mod tests {
         let text = String::from_utf8(schema.to_json()).unwrap();
         let error = Schema::from_json(text.replacen("text_words", "text_sighs", 1).as_bytes()).unwrap_err();
         assert_eq!(error.to_string(), "column 1 is `text_sighs` where this program writes `text_words`");
-        let error = Schema::from_json(text.replacen("\"version\":1", "\"version\":9", 1).as_bytes()).unwrap_err();
-        assert_eq!(error.to_string(), "feature schema version 9, this program reads 1");
+        let error = Schema::from_json(text.replacen("\"version\":2", "\"version\":9", 1).as_bytes()).unwrap_err();
+        assert_eq!(error.to_string(), "feature schema version 9, this program reads 2");
     }
 
     #[test]
@@ -432,7 +496,7 @@ mod tests {
         }
         let settings = SchemaSettings { groups: vec!["mood".to_owned()], ..SchemaSettings::default() };
         let error = Schema::fit(&Paths::default(), std::iter::empty(), &settings, Seed(1)).unwrap_err();
-        assert!(error.to_string().starts_with("unknown feature `mood`, there are text, tone"));
+        assert!(error.to_string().starts_with("unknown feature `mood`, there are text, language"));
     }
 
     #[test]

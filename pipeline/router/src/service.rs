@@ -6,6 +6,7 @@ use std::sync::Arc;
 use routewright_domain::{Arm, Timestamp};
 
 use crate::artifact::{Golden, GoldenError, LoadError, Loaded, Manifest, load};
+use crate::embedder::SentenceSource;
 use crate::encoder::{Encoder, QuerySketch, Scratch};
 use crate::history::{History, Observation};
 use crate::policy::{Fallback, Policy, PolicyScratch};
@@ -175,6 +176,15 @@ impl Router {
         let static_arm = request.static_path.map(|name| self.policy.paths.arm(name));
         let choice = self.policy.decide(static_arm.flatten(), predictions);
         let unknown_static = static_arm == Some(None);
+        if request.sentence.is_none() && self.sentence_source().is_some() {
+            return Decided {
+                arm: static_arm.flatten(),
+                learned_arm: None,
+                confidence: f64::NAN,
+                fallback: Some(Fallback::NoEmbedding),
+                sketch,
+            };
+        }
         Decided {
             arm: if unknown_static { None } else { choice.arm },
             learned_arm: choice.learned_arm,
@@ -192,6 +202,13 @@ impl Router {
     /// Moves the history to a point in time.
     pub fn advance(&mut self, to: Timestamp) {
         self.history.advance(to);
+    }
+
+    /// The sentence model whose vector every request must carry; `None` where the built-in embedder is used.
+    ///
+    /// A request without it keeps the static path, with [`Fallback::NoEmbedding`].
+    pub fn sentence_source(&self) -> Option<&SentenceSource> {
+        self.encoder.schema().embedder().sentence_source()
     }
 
     /// The encoder.

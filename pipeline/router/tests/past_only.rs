@@ -17,8 +17,9 @@ fn decision() -> impl Strategy<Value = Decision> {
     // Whole seconds, so that many outcomes become known at the same time.
     let latency = prop::option::weighted(0.8, (0..4_u8).prop_map(|seconds| f64::from(seconds) * 1000.0));
     let query_type = prop::option::of(prop::sample::select(vec!["tool", "chat"]));
-    (words, 0..60_i64, 0..PATHS.len(), outcome, latency, query_type, any::<u64>()).prop_map(
-        |(words, second, path, success, latency_ms, query_type, identity)| Decision {
+    let session = prop::option::of(prop::sample::select(vec!["s1", "s2"]));
+    (words, 0..60_i64, 0..PATHS.len(), outcome, latency, query_type, session, any::<u64>()).prop_map(
+        |(words, second, path, success, latency_ms, query_type, session, identity)| Decision {
             trace_id: format!("{identity:x}"),
             timestamp: Timestamp(second * 1_000_000),
             query: words.join(" "),
@@ -26,6 +27,7 @@ fn decision() -> impl Strategy<Value = Decision> {
             success,
             latency_ms,
             query_type: query_type.map(str::to_owned),
+            session_id: session.map(str::to_owned),
             extras: BTreeMap::from([("load".to_owned(), Scalar::Number(second as f64))]),
             ..Decision::default()
         },
@@ -42,7 +44,7 @@ fn decisions() -> impl Strategy<Value = Vec<Decision>> {
 
 /// An encoder with so few and small cells that they split and forget within a test.
 fn encoder() -> Encoder {
-    let history = HistorySettings { max_cells: 4, cell_size: 4, n_probes: 2, ..HistorySettings::default() };
+    let history = HistorySettings { max_cells: 4, cell_size: 4, n_probes: 2, n_nearest: 3, ..HistorySettings::default() };
     let settings = SchemaSettings { history, ..SchemaSettings::default() };
     let extras = BTreeMap::from([("load".to_owned(), Scalar::Number(1.0))]);
     let typed = |query_type| Request { query_type: Some(query_type), extras: &extras, ..Request::new("restart the server", Timestamp(0)) };
@@ -150,6 +152,41 @@ proptest! {
         let (online, online_end) = batch(&encoder, thawed, &decisions[cut..]);
         prop_assert_eq!(&rows[cut..], &online[..]);
         prop_assert_eq!(end.to_bytes(), online_end.to_bytes());
+    }
+
+    #[test]
+    fn moments_that_are_read_later_give_the_same_bits(decisions in decisions()) {
+        let encoder = encoder();
+        let (rows, end) = batch(&encoder, History::new(encoder.schema()), &decisions);
+        let (mut history, mut scratch) = (History::new(encoder.schema()), Scratch::default());
+        let (mut later, mut taken) = (vec![vec![-12_345.5; encoder.n_columns()]; decisions.len()], Vec::new());
+        let mut read = |taken: &mut Vec<_>, history: &History, scratch: &mut Scratch| {
+            // Backwards, for the order must not matter.
+            for (position, sketch, moment) in taken.drain(..).rev() {
+                let position: usize = position;
+                encoder.encode_moment(&sketch, &moment, history, scratch, &mut later[position]);
+            }
+        };
+        let mut parts = Vec::new();
+        for (position, decision) in decisions.iter().enumerate() {
+            if !history.advance_within(decision.timestamp) {
+                read(&mut taken, &history, &mut scratch);
+                history.advance(decision.timestamp);
+            }
+            let mut part = vec![-12_345.5; encoder.n_columns()];
+            let sketch = encoder.encode_query(&Request::from(decision), &mut scratch, &mut part);
+            parts.push(part);
+            taken.push((position, sketch, history.moment(&sketch, decision.timestamp)));
+            if let Some(observation) = Observation::from_decision(decision, encoder.schema().paths(), sketch) {
+                history.observe(observation);
+            }
+        }
+        read(&mut taken, &history, &mut scratch);
+        for ((row, part), later) in rows.iter().zip(&parts).zip(&later) {
+            let whole: Vec<f32> = part.iter().zip(later).map(|(part, later)| if *later == -12_345.5 { *part } else { *later }).collect();
+            prop_assert_eq!(row, &bits(&whole));
+        }
+        prop_assert_eq!(end.to_bytes(), history.to_bytes());
     }
 
     #[test]

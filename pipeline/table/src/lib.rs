@@ -31,6 +31,7 @@ mod counts;
 mod decisions;
 mod draft;
 mod duplicates;
+mod embeddings;
 mod error;
 mod expect;
 mod extras;
@@ -74,6 +75,7 @@ pub use assignments::{Assignment, assignments, read_assignments, write_assignmen
 pub use cascade::read_cascade;
 pub use counts::{QUARANTINE_COUNTS, write_quarantine_counts};
 pub use decisions::{Decisions, read_layers};
+pub use embeddings::{EmbeddingCache, TextDigest};
 pub use error::{IngestError, TableError};
 pub use expect::{ExpectSettings, Finding, Limits, Severity, Status, expectations, freshness};
 pub use extras::{ExtraKind, known_at_decision};

@@ -4,6 +4,7 @@ mod ab_test;
 mod cascade;
 mod decision;
 mod evaluation;
+mod features;
 mod models;
 mod replay;
 
@@ -26,6 +27,7 @@ pub use evaluation::{
     CalibrationBin, CalibrationReport, ClassReport, ClassifierReport, Evaluation, FeatureDependence, FeatureImportance, GroupImportance,
     LatencyModelReport, PathDependence, SuccessModelReport,
 };
+pub use features::{ColumnReport, FeatureReport, Finding};
 pub use models::{
     ClassifierTraining, Evidence, GainCandidate, ImpurityShare, Models, OriginScore, PathReferences, PathTraining, TrainingReport,
 };
@@ -110,6 +112,7 @@ pub struct Exploration(pub Summary);
 json_artifact!(RowAccount, "data/ingest.json");
 json_artifact!(AbTestReport, "reports/ab_test.json");
 json_artifact!(Exploration, "reports/exploration.json");
+json_artifact!(FeatureReport, "reports/features.json");
 json_artifact!(TrainingReport, "models/training.json");
 json_artifact!(Evaluation, "reports/evaluation.json");
 json_artifact!(ReplayReport, "reports/replay.json");

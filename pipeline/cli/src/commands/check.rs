@@ -37,7 +37,7 @@ impl Check {
     }
 }
 
-/// Looks at settings, logs, writable folders and the artifact.
+/// Looks at settings, logs, writable folders, the embedder and the artifact.
 pub(crate) fn run(arguments: &Arguments, project: &ProjectArguments, messages: &Messages) -> anyhow::Result<Exit> {
     let inputs = other_inputs(&arguments.input)?;
     let loaded = project.load(&inputs.flags)?;
@@ -53,6 +53,10 @@ pub(crate) fn run(arguments: &Arguments, project: &ProjectArguments, messages: &
         Check::new("privacy", stages::check_redaction(&loaded.config)),
         Check::new("age", age(&loaded)),
         Check::new("folders", writable(&loaded)),
+        Check::new(
+            "embedder",
+            stages::check_embedder(&loaded.config, &loaded.folder).map_err(|error| format!("{:#}", anyhow::Error::from(error))),
+        ),
         Check::new("artifact", artifact(&loaded)),
     ];
     let mut text = String::new();

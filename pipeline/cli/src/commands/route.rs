@@ -10,6 +10,7 @@ use routewright_domain::{Scalar, Timestamp};
 use routewright_router::{Fallback, Request, Routed, Router};
 use serde::Serialize;
 use serde_json::Value;
+use stages::QueryEmbedder;
 
 use crate::commands::verify::{ARTIFACT, load};
 use crate::exit::{Exit, UsageError};
@@ -57,9 +58,18 @@ struct Asked {
 pub(crate) fn run(arguments: &Arguments, project: &ProjectArguments, messages: &Messages) -> anyhow::Result<Exit> {
     let router = load(&arguments.artifact.clone().unwrap_or_else(|| project.project.join(ARTIFACT)))?;
     let common = common(arguments)?;
+    // The settings are read only where the artifact needs what they name.
+    let mut embedder = match router.sentence_source() {
+        None => None,
+        Some(source) => {
+            let loaded = project.load(&[])?;
+            Some(QueryEmbedder::open(&loaded.config, &loaded.folder, source)?)
+        }
+    };
     if let Some(query) = &arguments.query {
         let asked = Asked { query: query.clone(), ..common };
-        let answer = Answer::new(&router, &router.route(&asked.request()));
+        let sentence = embedder.as_mut().map(|embedder| embedder.embed(query)).transpose()?;
+        let answer = Answer::new(&router, &router.route(&asked.request(sentence.as_deref())));
         messages.result(&answer.in_words(), &answer)?;
         return Ok(Exit::Done);
     }
@@ -69,7 +79,8 @@ pub(crate) fn run(arguments: &Arguments, project: &ProjectArguments, messages: &
             continue;
         }
         let asked = parse_line(&line, &common).with_context(|| format!("standard input, line {}", position + 1))?;
-        let answer = Answer::new(&router, &router.route(&asked.request()));
+        let sentence = embedder.as_mut().map(|embedder| embedder.embed(&asked.query)).transpose()?;
+        let answer = Answer::new(&router, &router.route(&asked.request(sentence.as_deref())));
         let text = if messages.json() { serde_json::to_string(&answer)? } else { answer.path.clone().unwrap_or_default() };
         messages.bytes(format!("{text}\n").as_bytes())?;
     }
@@ -77,7 +88,7 @@ pub(crate) fn run(arguments: &Arguments, project: &ProjectArguments, messages: &
 }
 
 impl Asked {
-    fn request(&self) -> Request<'_> {
+    fn request<'a>(&'a self, sentence: Option<&'a [f32]>) -> Request<'a> {
         Request {
             query: &self.query,
             timestamp: self.timestamp.unwrap_or_else(now),
@@ -85,6 +96,7 @@ impl Asked {
             complexity: self.complexity.as_deref(),
             static_path: self.static_path.as_deref(),
             session_id: None,
+            sentence,
             extras: &self.extras,
         }
     }

@@ -19,6 +19,9 @@ pub struct Golden {
     complexity: Option<String>,
     static_path: Option<String>,
     session_id: Option<String>,
+    /// The text's vector by the sentence model, where the router needs one; so the check needs no model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sentence: Option<Vec<f32>>,
     extras: BTreeMap<String, GoldenScalar>,
     path: Option<String>,
     learned_path: Option<String>,
@@ -110,6 +113,7 @@ impl Golden {
             complexity: owned(request.complexity),
             static_path: owned(request.static_path),
             session_id: owned(request.session_id),
+            sentence: request.sentence.map(<[f32]>::to_vec),
             extras: request.extras.iter().map(|(key, value)| (key.clone(), value.into())).collect(),
             path: owned(routed.path),
             learned_path: owned(routed.learned_path),
@@ -133,6 +137,7 @@ impl Golden {
             complexity: self.complexity.as_deref(),
             static_path: self.static_path.as_deref(),
             session_id: self.session_id.as_deref(),
+            sentence: self.sentence.as_deref(),
             extras: &extras,
         };
         let routed = router.route(&request);

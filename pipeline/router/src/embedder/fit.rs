@@ -2,12 +2,13 @@
 
 use routewright_domain::Seed;
 
+use super::DIMENSIONS;
+use super::hashed::{Buckets, CountScratch, FittedBucket, sublinear};
 use super::spectrum::eigen;
-use super::{Buckets, DIMENSIONS, EmbedderScratch, FittedBucket, sublinear};
 use crate::profile::TextProfile;
 
 /// Width of the subspace: the wanted components and some room, which speeds convergence.
-const WIDTH: usize = DIMENSIONS + 8;
+pub(super) const WIDTH: usize = DIMENSIONS + 8;
 
 /// Rounds of subspace iteration.
 const N_ROUNDS: usize = 4;
@@ -73,7 +74,7 @@ pub(super) fn fit_projection(texts: &[&str], buckets: Buckets, seed: Seed) -> Pr
 
 /// Buckets and their counts, per text.
 fn count_buckets(texts: &[&str], buckets: Buckets) -> Vec<Vec<(u32, u16)>> {
-    let (mut profile, mut scratch) = (TextProfile::default(), EmbedderScratch::default());
+    let (mut profile, mut scratch) = (TextProfile::default(), CountScratch::default());
     let mut count = |text: &&str| {
         profile.read(text);
         scratch.count(&profile, buckets);
@@ -89,7 +90,7 @@ fn rarity(n_texts: usize, n_texts_with: u32) -> f32 {
 }
 
 /// A bucket's row of the first, random basis.
-fn random_row(seed: Seed, bucket: usize) -> impl Iterator<Item = f32> {
+pub(super) fn random_row(seed: Seed, bucket: usize) -> impl Iterator<Item = f32> {
     let words = [seed.derive("basis", 2 * bucket as u64).0, seed.derive("basis", 2 * bucket as u64 + 1).0];
     (0..WIDTH).map(move |column| if words[column / 64] >> (column % 64) & 1 == 0 { 1.0 } else { -1.0 })
 }
@@ -175,7 +176,7 @@ fn add_scaled(sums: &mut [f32], factor: f32, row: &[f32]) {
 }
 
 /// `matrixᵀ · matrix` of a matrix with [`WIDTH`] columns.
-fn gram(matrix: &[f32]) -> Vec<f64> {
+pub(super) fn gram(matrix: &[f32]) -> Vec<f64> {
     let mut sums = vec![0.0; WIDTH * WIDTH];
     for row in matrix.chunks_exact(WIDTH) {
         for (sums, &a) in sums.chunks_exact_mut(WIDTH).zip(row) {
@@ -188,7 +189,7 @@ fn gram(matrix: &[f32]) -> Vec<f64> {
 }
 
 /// Turns every row by a matrix of [`WIDTH`] × [`WIDTH`].
-fn rotate(basis: &[f32], axes: &[f64]) -> Vec<f32> {
+pub(super) fn rotate(basis: &[f32], axes: &[f64]) -> Vec<f32> {
     let mut turned = Vec::with_capacity(basis.len());
     for row in basis.chunks_exact(WIDTH) {
         let mut sums = [0.0_f64; WIDTH];
@@ -203,7 +204,7 @@ fn rotate(basis: &[f32], axes: &[f64]) -> Vec<f32> {
 }
 
 /// Makes the columns orthonormal; directions that are rounding error become zero.
-fn orthonormalise(basis: &mut Vec<f32>) {
+pub(super) fn orthonormalise(basis: &mut Vec<f32>) {
     let (values, vectors) = eigen(gram(basis), WIDTH);
     *basis = rotate(basis, &scaled_axes(&values, &vectors, 0.5));
 }
@@ -216,7 +217,7 @@ fn principal_axes(matrix: &Matrix, basis: &[f32]) -> Vec<f64> {
 }
 
 /// Eigenvectors divided by a power of their eigenvalue; zero where the eigenvalue is rounding error.
-fn scaled_axes(values: &[f64], vectors: &[f64], power: f64) -> Vec<f64> {
+pub(super) fn scaled_axes(values: &[f64], vectors: &[f64], power: f64) -> Vec<f64> {
     let floor = values.first().copied().unwrap_or(0.0) * RANK_TOLERANCE;
     let scale: Vec<f64> = values.iter().map(|&value| if value > floor && value > 0.0 { value.powf(-power) } else { 0.0 }).collect();
     vectors.iter().enumerate().map(|(entry, &number)| number * scale[entry % WIDTH]).collect()

@@ -8,7 +8,9 @@ pub(super) const FEATURE: Feature =
 
 fn columns(schema: &Schema) -> Vec<Column> {
     let meaning = |component: usize| {
-        if schema.embedder.is_fitted() {
+        if let Some(source) = schema.embedder.sentence_source() {
+            format!("component {component} of the text's direction by `{}`, by falling variance over the training window", source.name)
+        } else if schema.embedder.is_fitted() {
             format!("component {component} of the text's direction, by falling variance over the training window")
         } else {
             format!("component {component} of the text's direction, by random signs")
@@ -19,6 +21,8 @@ fn columns(schema: &Schema) -> Vec<Column> {
 }
 
 fn write(input: &QueryInput<'_>, row: &mut [f32]) {
+    // Without the vector that a sentence model needs there is no direction, which is missing rather than zero.
+    row.fill(f32::NAN);
     for (number, component) in row.iter_mut().zip(input.direction) {
         *number = *component;
     }

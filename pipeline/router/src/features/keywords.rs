@@ -3,7 +3,8 @@
 use routewright_domain::Scalar;
 
 use super::{Feature, QueryInput, Write, columns};
-use crate::lexicon::Topic;
+use crate::lexicon::{Topic, has_word};
+use crate::profile::TextProfile;
 use crate::schema::ColumnKind::{Count, Share};
 
 /// Topics that are columns, in their order.
@@ -26,6 +27,8 @@ pub(super) const FEATURE: Feature = Feature {
                 ("keywords_system", Count, "words about machines and operations"),
                 ("keywords_data", Count, "words about data and documents"),
                 ("keywords_topic_share", Share, "topic words per word, at most 1"),
+                ("keywords_content", Count, "distinct words that are no function words: the keywords of the text itself"),
+                ("keywords_logged_share", Share, "share of the logged keywords that stand in the text; missing where not logged"),
                 ("keywords_logged", Count, "length of `query_features.keywords`; missing where not logged"),
             ],
         )
@@ -41,10 +44,56 @@ fn write(input: &QueryInput<'_>, row: &mut [f32]) {
         *number = count as f32;
     }
     let share = (total as f32 / input.profile.n_words().max(1) as f32).min(1.0);
+    let (n_content, logged_share) = (content_words(input.profile), logged_share(input));
     let logged = match input.request.extras.get("query_features.keywords") {
         Some(Scalar::List(keywords)) => keywords.len() as f32,
         Some(Scalar::Text(text)) => text.split([',', ' ']).filter(|word| !word.is_empty()).count() as f32,
         _ => f32::NAN,
     };
-    row[TOPICS.len()..].copy_from_slice(&[share, logged]);
+    row[TOPICS.len()..].copy_from_slice(&[share, n_content, logged_share, logged]);
+}
+
+/// Function words as long as a keyword.
+const FUNCTION_WORDS: [&str; 34] = [
+    "about", "after", "again", "also", "been", "before", "being", "between", "both", "does", "doing", "down", "during", "each", "from",
+    "have", "having", "here", "into", "just", "more", "most", "only", "other", "over", "same", "some", "such", "than", "that", "their",
+    "them", "there", "these",
+];
+
+/// Bytes from which on a word may be a keyword.
+const MIN_KEYWORD_BYTES: usize = 4;
+
+/// Distinct words that are counted, at most.
+const MAX_KEYWORDS: usize = 64;
+
+/// Number of distinct words that are no function words and open no question.
+fn content_words(profile: &TextProfile) -> f32 {
+    let is_content = |word: &&str| {
+        word.len() >= MIN_KEYWORD_BYTES
+            && !FUNCTION_WORDS.contains(word)
+            && !has_word(Topic::Question, word)
+            && !has_word(Topic::Polite, word)
+    };
+    let (mut distinct, mut n_distinct) = ([""; MAX_KEYWORDS], 0);
+    for word in profile.words().filter(is_content) {
+        if n_distinct < MAX_KEYWORDS && !distinct[..n_distinct].contains(&word) {
+            distinct[n_distinct] = word;
+            n_distinct += 1;
+        }
+    }
+    n_distinct as f32
+}
+
+/// Share of the logged keywords that are words of the text; missing where none are logged.
+fn logged_share(input: &QueryInput<'_>) -> f32 {
+    let stands = |keyword: &str| input.profile.words().any(|word| word.eq_ignore_ascii_case(keyword.trim()));
+    let (n_found, n_logged) = match input.request.extras.get("query_features.keywords") {
+        Some(Scalar::List(keywords)) => (keywords.iter().filter(|keyword| stands(keyword)).count(), keywords.len()),
+        Some(Scalar::Text(text)) => {
+            let keywords = text.split([',', ' ']).filter(|word| !word.is_empty());
+            (keywords.clone().filter(|keyword| stands(keyword)).count(), keywords.count())
+        }
+        _ => (0, 0),
+    };
+    if n_logged == 0 { f32::NAN } else { n_found as f32 / n_logged as f32 }
 }

@@ -5,23 +5,25 @@ use std::collections::BinaryHeap;
 
 use routewright_domain::{Arm, Timestamp};
 
-use super::neighbours::{Cell, MemberOutcome};
-use super::{History, Observation, PathTallies, Tally};
+use super::neighbours::{Agreement, Cell, MemberOutcome, Neighbours, Region};
+use super::sessions::Session;
+use super::{History, Observation, PathTallies, Tally, TypeTallies};
 use crate::bytes::{FormatError, Reader, Writer};
 use crate::embedder::{DIMENSIONS, Embedding};
 use crate::encoder::QuerySketch;
 use crate::schema::Schema;
 
 /// First bytes of the file: name and version.
-const MAGIC: &[u8; 8] = b"RWHIST01";
+const MAGIC: &[u8; 8] = b"RWHIST02";
 
 /// Code of a missing query type.
 const NO_TYPE: u16 = u16::MAX;
 
-/// Bytes of a tally, a member and a pending outcome.
+/// Bytes of a tally, a member, a session and a pending outcome.
 const TALLY_BYTES: usize = 40;
 const MEMBER_BYTES: usize = DIMENSIONS + 15;
-const PENDING_BYTES: usize = DIMENSIONS + 31;
+const SESSION_BYTES: usize = 28;
+const PENDING_BYTES: usize = DIMENSIONS + 40;
 
 impl History {
     /// Everything the index holds, pending outcomes included; equal pasts give equal bytes.
@@ -31,19 +33,26 @@ impl History {
         writer.count(self.n_arms);
         writer.count(self.n_types);
         writer.i64(self.now.0);
+        writer.i64(self.latest.0);
         writer.u64(self.n_visible);
         for tallies in &self.paths {
             for tally in [&tallies.overall, &tallies.day, &tallies.hour] {
                 write_tally(&mut writer, tally);
             }
         }
-        for tally in &self.types {
-            write_tally(&mut writer, tally);
+        for tallies in &self.types {
+            write_tally(&mut writer, &tallies.long);
+            write_tally(&mut writer, &tallies.day);
         }
-        writer.count(self.neighbours.cells.len());
-        for (centre, cell) in self.neighbours.centres.iter().zip(&self.neighbours.cells) {
-            write_cell(&mut writer, centre, cell);
+        writer.count(self.sessions.0.len());
+        for (identity, session) in &self.sessions.0 {
+            writer.u64(*identity);
+            writer.i64(session.at.0);
+            for count in [session.n_outcomes, session.n_successes, session.n_failures_running] {
+                writer.u32(count);
+            }
         }
+        write_neighbours(&mut writer, &self.neighbours);
         let mut pending: Vec<&Observation> = self.pending.iter().map(|Reverse(observation)| observation).collect();
         pending.sort_unstable();
         writer.count(pending.len());
@@ -70,19 +79,21 @@ impl History {
             }
         }
         history.now = Timestamp(reader.i64()?);
+        history.latest = Timestamp(reader.i64()?);
         history.n_visible = reader.u64()?;
         for tallies in &mut history.paths {
             *tallies = PathTallies { overall: read_tally(&mut reader)?, day: read_tally(&mut reader)?, hour: read_tally(&mut reader)? };
         }
-        for tally in &mut history.types {
-            *tally = read_tally(&mut reader)?;
+        for tallies in &mut history.types {
+            *tallies = TypeTallies { long: read_tally(&mut reader)?, day: read_tally(&mut reader)? };
         }
-        let n_cells = reader.count(DIMENSIONS + 8 + history.n_arms * TALLY_BYTES, history.settings.max_cells)?;
-        for _ in 0..n_cells {
-            let (centre, cell) = read_cell(&mut reader, history.n_arms, history.settings.cell_size)?;
-            history.neighbours.centres.push(centre);
-            history.neighbours.cells.push(cell);
+        for _ in 0..reader.count(SESSION_BYTES, usize::MAX)? {
+            let (identity, at) = (reader.u64()?, Timestamp(reader.i64()?));
+            let (n_outcomes, n_successes, n_failures_running) = (reader.u32()?, reader.u32()?, reader.u32()?);
+            history.sessions.0.insert(identity, Session { at, n_outcomes, n_successes, n_failures_running });
         }
+        let (max_cells, cell_size) = (history.settings.max_cells, history.settings.cell_size);
+        read_neighbours(&mut reader, &mut history.neighbours, max_cells, cell_size)?;
         let n_pending = reader.count(PENDING_BYTES, usize::MAX)?;
         let pending: Result<Vec<_>, _> =
             (0..n_pending).map(|_| read_pending(&mut reader, history.n_arms, history.n_types).map(Reverse)).collect();
@@ -122,14 +133,75 @@ fn read_embedding(reader: &mut Reader<'_>) -> Result<Embedding, FormatError> {
     Ok(embedding)
 }
 
-fn write_cell(writer: &mut Writer, centre: &Embedding, cell: &Cell) {
-    write_embedding(writer, centre);
-    writer.count(cell.next);
-    for tally in &cell.tallies {
-        write_tally(writer, tally);
+fn write_neighbours(writer: &mut Writer, neighbours: &Neighbours) {
+    writer.u64(neighbours.n_filed);
+    writer.f64(neighbours.agreement.covariance);
+    writer.f64(neighbours.agreement.variance);
+    writer.count(neighbours.cells.len());
+    for cell in &neighbours.cells {
+        writer.count(cell.next);
+        for tally in &cell.tallies {
+            write_tally(writer, tally);
+        }
+        write_members(writer, &cell.embeddings, &cell.outcomes);
     }
-    writer.count(cell.embeddings.len());
-    for (embedding, outcome) in cell.embeddings.iter().zip(&cell.outcomes) {
+    writer.count(neighbours.regions.len());
+    for (centre, region) in neighbours.region_centres.iter().zip(&neighbours.regions) {
+        write_embedding(writer, centre);
+        writer.count(region.cells.len());
+        for (centre, cell) in region.centres.iter().zip(&region.cells) {
+            write_embedding(writer, centre);
+            writer.u32(*cell);
+        }
+    }
+    write_members(writer, &neighbours.fresh_embeddings, &neighbours.fresh_outcomes);
+}
+
+/// Reads the cells, the regions, which must hold every cell once, and what no cell has yet.
+fn read_neighbours(reader: &mut Reader<'_>, neighbours: &mut Neighbours, max_cells: usize, cell_size: usize) -> Result<(), FormatError> {
+    let n_arms = neighbours.n_arms;
+    neighbours.n_filed = reader.u64()?;
+    neighbours.agreement = Agreement { covariance: reader.finite()?, variance: reader.finite()? };
+    for _ in 0..reader.count(8 + n_arms * TALLY_BYTES, max_cells)? {
+        let next = reader.u32()? as usize;
+        let tallies: Result<Vec<Tally>, FormatError> = (0..n_arms).map(|_| read_tally(reader)).collect();
+        let (embeddings, outcomes) = read_members(reader, n_arms, cell_size)?;
+        let n_members = embeddings.len();
+        let expected_next = if n_members < cell_size { n_members..n_members + 1 } else { 0..cell_size };
+        if !expected_next.contains(&next) {
+            return Err(reader.error(format!("next member {next} of {n_members}")));
+        }
+        neighbours.cells.push(Cell { embeddings, outcomes, next, tallies: tallies? });
+    }
+    let n_cells = neighbours.cells.len();
+    let mut has_region = vec![false; n_cells];
+    for _ in 0..reader.count(2 * DIMENSIONS + 8, n_cells)? {
+        neighbours.region_centres.push(read_embedding(reader)?);
+        let mut region = Region::default();
+        for _ in 0..reader.count(DIMENSIONS + 4, n_cells)? {
+            region.centres.push(read_embedding(reader)?);
+            let cell = reader.u32()?;
+            match has_region.get_mut(cell as usize) {
+                Some(has_region) if !*has_region => *has_region = true,
+                _ => return Err(reader.error(format!("cell {cell} of {n_cells} does not exist or lies in two regions"))),
+            }
+            region.cells.push(cell);
+        }
+        if region.cells.is_empty() {
+            return Err(reader.error("a region without cells"));
+        }
+        neighbours.regions.push(region);
+    }
+    if has_region.contains(&false) {
+        return Err(reader.error("a cell lies in no region"));
+    }
+    (neighbours.fresh_embeddings, neighbours.fresh_outcomes) = read_members(reader, n_arms, usize::MAX)?;
+    Ok(())
+}
+
+fn write_members(writer: &mut Writer, embeddings: &[Embedding], outcomes: &[MemberOutcome]) {
+    writer.count(embeddings.len());
+    for (embedding, outcome) in embeddings.iter().zip(outcomes) {
         write_embedding(writer, embedding);
         writer.i64(outcome.at.0);
         writer.u16(outcome.arm);
@@ -138,26 +210,19 @@ fn write_cell(writer: &mut Writer, centre: &Embedding, cell: &Cell) {
     }
 }
 
-fn read_cell(reader: &mut Reader<'_>, n_arms: usize, cell_size: usize) -> Result<(Embedding, Cell), FormatError> {
-    let centre = read_embedding(reader)?;
-    let next = reader.u32()? as usize;
-    let tallies: Result<Vec<Tally>, FormatError> = (0..n_arms).map(|_| read_tally(reader)).collect();
-    let n_members = reader.count(MEMBER_BYTES, cell_size)?;
-    let expected_next = if n_members < cell_size { n_members..n_members + 1 } else { 0..cell_size };
-    if !expected_next.contains(&next) {
-        return Err(reader.error(format!("next member {next} of {n_members}")));
-    }
-    let mut cell = Cell { next, tallies: tallies?, ..Cell::default() };
+fn read_members(reader: &mut Reader<'_>, n_arms: usize, limit: usize) -> Result<(Vec<Embedding>, Vec<MemberOutcome>), FormatError> {
+    let n_members = reader.count(MEMBER_BYTES, limit)?;
+    let (mut embeddings, mut outcomes) = (Vec::with_capacity(n_members), Vec::with_capacity(n_members));
     for _ in 0..n_members {
-        cell.embeddings.push(read_embedding(reader)?);
-        cell.outcomes.push(MemberOutcome {
+        embeddings.push(read_embedding(reader)?);
+        outcomes.push(MemberOutcome {
             at: Timestamp(reader.i64()?),
             arm: read_arm(reader, n_arms)?.0,
             success: read_bool(reader)?,
             log_latency: read_log_latency(reader)?,
         });
     }
-    Ok((centre, cell))
+    Ok((embeddings, outcomes))
 }
 
 fn write_pending(writer: &mut Writer, observation: &Observation) {
@@ -166,6 +231,8 @@ fn write_pending(writer: &mut Writer, observation: &Observation) {
     writer.u16(observation.arm.0);
     writer.u8(u8::from(observation.success));
     writer.u16(observation.sketch.query_type.unwrap_or(NO_TYPE));
+    writer.u8(u8::from(observation.sketch.session.is_some()));
+    writer.u64(observation.sketch.session.unwrap_or(0));
     writer.u16(u16::from(observation.latency_ms.is_some()));
     writer.f64(observation.latency_ms.unwrap_or(0.0));
     write_embedding(writer, &observation.sketch.embedding);
@@ -178,12 +245,14 @@ fn read_pending(reader: &mut Reader<'_>, n_arms: usize, n_types: usize) -> Resul
     if query_type != NO_TYPE && usize::from(query_type) >= n_types {
         return Err(reader.error(format!("query type {query_type} of {n_types}")));
     }
+    let (has_session, session) = (read_bool(reader)?, reader.u64()?);
     let has_latency = reader.u16()? == 1;
     let latency = reader.finite()?;
     if latency < 0.0 {
         return Err(reader.error("negative latency"));
     }
-    let sketch = QuerySketch { query_type: (query_type != NO_TYPE).then_some(query_type), embedding: read_embedding(reader)? };
+    let query_type = (query_type != NO_TYPE).then_some(query_type);
+    let sketch = QuerySketch { query_type, session: has_session.then_some(session), embedding: read_embedding(reader)? };
     Ok(Observation { visible_at, id, arm, success, latency_ms: has_latency.then_some(latency), sketch })
 }
 
@@ -196,7 +265,7 @@ fn read_bool(reader: &mut Reader<'_>) -> Result<bool, FormatError> {
     match reader.u8()? {
         0 => Ok(false),
         1 => Ok(true),
-        other => Err(reader.error(format!("success is {other}"))),
+        other => Err(reader.error(format!("{other} where 0 or 1 is expected"))),
     }
 }
 

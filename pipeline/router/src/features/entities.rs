@@ -1,0 +1,143 @@
+//! Things that the query names: dates, times, mail addresses, versions, amounts, quotations. Numbers, paths and addresses of the web are
+//! counted in `text`.
+
+use super::{Feature, QueryInput, Write, columns};
+use crate::schema::ColumnKind::Count;
+
+/// Words that stand for a day or a month.
+const DATE_WORDS: [&str; 31] = [
+    "today",
+    "tomorrow",
+    "yesterday",
+    "tonight",
+    "monday",
+    "tuesday",
+    "wednesday",
+    "thursday",
+    "friday",
+    "saturday",
+    "sunday",
+    "january",
+    "february",
+    "march",
+    "april",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+    "jan",
+    "feb",
+    "apr",
+    "jun",
+    "jul",
+    "aug",
+    "sep",
+    "oct",
+    "dec",
+];
+
+pub(super) const FEATURE: Feature = Feature {
+    name: "entities",
+    summary: "dates, times, mail addresses, versions, amounts, quotations",
+    columns: |_| {
+        columns(
+            "entities",
+            &[
+                ("entities_dates", Count, "dates in digits (2026-01-31, 31.1.2026, 1/31/26) and names of days and months"),
+                ("entities_times", Count, "times of day in digits (09:30)"),
+                ("entities_mails", Count, "mail addresses"),
+                ("entities_versions", Count, "versions and network addresses (1.2.3)"),
+                ("entities_amounts", Count, "numbers with a sign of currency or of percent"),
+                ("entities_quotations", Count, "pairs of double quotation marks"),
+            ],
+        )
+    },
+    write: Write::Query(write),
+};
+
+fn write(input: &QueryInput<'_>, row: &mut [f32]) {
+    let text = input.profile.head(input.request.query);
+    let (mut dates, mut times, mut mails, mut versions, mut amounts) = (0_u32, 0, 0, 0, 0);
+    for token in text.split_whitespace() {
+        let core = token.trim_matches(|character: char| !character.is_alphanumeric() && !matches!(character, '$' | '€' | '£' | '%'));
+        match kind(core) {
+            Some(Kind::Date) => dates += 1,
+            Some(Kind::Time) => times += 1,
+            Some(Kind::Mail) => mails += 1,
+            Some(Kind::Version) => versions += 1,
+            Some(Kind::Amount) => amounts += 1,
+            None => {}
+        }
+    }
+    dates += input.profile.words().filter(|word| DATE_WORDS.contains(word)).count() as u32;
+    let quotations = text.matches(['"', '“']).count() as u32 / if text.contains('“') { 1 } else { 2 };
+    row.copy_from_slice(&[dates, times, mails, versions, amounts, quotations].map(|count| count as f32));
+}
+
+/// What a token is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Date,
+    Time,
+    Mail,
+    Version,
+    Amount,
+}
+
+/// What a token is, without the marks around it.
+fn kind(token: &str) -> Option<Kind> {
+    if let Some((user, host)) = token.split_once('@') {
+        return (!user.is_empty() && host.contains('.')).then_some(Kind::Mail);
+    }
+    if !token.contains(|character: char| character.is_ascii_digit()) {
+        return None;
+    }
+    let is_sign = |character: char| matches!(character, '$' | '€' | '£' | '%');
+    if token.starts_with(is_sign) || token.ends_with(is_sign) {
+        return Some(Kind::Amount);
+    }
+    let parts = |separator: char| -> Option<Vec<&str>> {
+        let parts: Vec<&str> = token.split(separator).collect();
+        let all_digits = parts.iter().all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
+        (parts.len() > 1 && all_digits).then_some(parts)
+    };
+    let is_date = |parts: &[&str]| parts.len() == 3 && parts.iter().any(|part| part.len() == 4 || part.len() == 2) && parts[1].len() <= 2;
+    if let Some(parts) = parts(':') {
+        return (parts.len() <= 3 && parts.iter().all(|part| part.len() <= 2)).then_some(Kind::Time);
+    }
+    if let Some(parts) = parts('-').or_else(|| parts('/')) {
+        return is_date(&parts).then_some(Kind::Date);
+    }
+    let parts = parts('.').filter(|parts| parts.len() >= 3)?;
+    let is_year = |part: &&str| part.len() == 4;
+    if parts.len() == 3 && parts.last().is_some_and(is_year) { Some(Kind::Date) } else { Some(Kind::Version) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_what_people_take_them_for() {
+        let cases = [
+            ("2026-01-31", Some(Kind::Date)),
+            ("1/31/26", Some(Kind::Date)),
+            ("31.1.2026", Some(Kind::Date)),
+            ("09:30", Some(Kind::Time)),
+            ("jane@example.org", Some(Kind::Mail)),
+            ("1.2.3", Some(Kind::Version)),
+            ("10.0.0.1", Some(Kind::Version)),
+            ("$20", Some(Kind::Amount)),
+            ("5%", Some(Kind::Amount)),
+            ("3.5", None),
+            ("v2", None),
+            ("a@b", None),
+        ];
+        for (token, expected) in cases {
+            assert_eq!(kind(token), expected, "{token}");
+        }
+    }
+}
