@@ -50,9 +50,9 @@ impl SentenceEmbedder {
         if place.runtime.as_os_str().is_empty() {
             return Err(OpenError::NoRuntime);
         }
-        // Not through fastembed: without a runtime its first call would panic.
-        let runtime = ort::init_from(place.runtime).map_err(|source| OpenError::Runtime { path: place.runtime.to_owned(), source })?;
-        runtime.with_telemetry(false).commit();
+        // Not through fastembed: without a runtime its first call would panic. The environment itself is fastembed's to build.
+        let unbuilt = ort::init_from(place.runtime).map_err(|source| OpenError::Runtime { path: place.runtime.to_owned(), source })?;
+        drop(unbuilt);
         let files = place.read()?;
         let (folder, digest) = (files.folder.clone(), files.digest(place.max_length));
         let failed = |source| OpenError::Model { path: folder.clone(), source };
