@@ -144,6 +144,12 @@ pub struct Schema {
     pub(crate) embedder: EmbedderModel,
 }
 
+/// What every version of a schema begins with, so that another version is named as such and not by the first field that differs.
+#[derive(Deserialize)]
+struct VersionOnly {
+    version: u32,
+}
+
 /// A schema that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SchemaError {
@@ -151,7 +157,7 @@ pub enum SchemaError {
     #[error("not a feature schema")]
     Json(#[from] serde_json::Error),
     /// A version this reader does not know.
-    #[error("feature schema version {found}, this program reads {SCHEMA_VERSION}")]
+    #[error("feature schema version {found}, this program reads {SCHEMA_VERSION}: fit and export it again with this program")]
     Version {
         /// The version found.
         found: u32,
@@ -331,6 +337,10 @@ impl Schema {
     /// # Errors
     /// [`SchemaError`] says what does not fit.
     pub fn from_json(bytes: &[u8]) -> Result<Self, SchemaError> {
+        let VersionOnly { version } = serde_json::from_slice(bytes)?;
+        if version != SCHEMA_VERSION {
+            return Err(SchemaError::Version { found: version });
+        }
         let schema: Self = serde_json::from_slice(bytes)?;
         schema.check()?;
         Ok(schema)
@@ -347,11 +357,8 @@ impl Schema {
         chosen.flat_map(|feature| (feature.columns)(self)).filter(|column| !self.is_dropped(&column.name)).collect()
     }
 
-    /// Checks versions, names and ranges.
+    /// Checks names and ranges.
     fn check(&self) -> Result<(), SchemaError> {
-        if self.version != SCHEMA_VERSION {
-            return Err(SchemaError::Version { found: self.version });
-        }
         if let Some(name) = self.groups.iter().find(|name| !FEATURES.iter().any(|feature| feature.name == name.as_str())) {
             return Err(unknown_feature(name));
         }
@@ -482,8 +489,12 @@ mod tests {
         let text = String::from_utf8(schema.to_json()).unwrap();
         let error = Schema::from_json(text.replacen("text_words", "text_sighs", 1).as_bytes()).unwrap_err();
         assert_eq!(error.to_string(), "column 1 is `text_sighs` where this program writes `text_words`");
-        let error = Schema::from_json(text.replacen("\"version\":2", "\"version\":9", 1).as_bytes()).unwrap_err();
-        assert_eq!(error.to_string(), "feature schema version 9, this program reads 2");
+    }
+
+    #[test]
+    fn a_schema_of_another_version_is_refused_as_such_whatever_else_differs() {
+        let error = Schema::from_json(br#"{"version":1,"embedder":{"word_buckets":8192}}"#).unwrap_err();
+        assert_eq!(error.to_string(), "feature schema version 1, this program reads 2: fit and export it again with this program");
     }
 
     #[test]

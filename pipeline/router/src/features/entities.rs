@@ -99,21 +99,22 @@ fn kind(token: &str) -> Option<Kind> {
     if token.starts_with(is_sign) || token.ends_with(is_sign) {
         return Some(Kind::Amount);
     }
-    let parts = |separator: char| -> Option<Vec<&str>> {
-        let parts: Vec<&str> = token.split(separator).collect();
-        let all_digits = parts.iter().all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
-        (parts.len() > 1 && all_digits).then_some(parts)
+    let parts = |separator: char| {
+        let parts = token.split(separator);
+        let all_digits = parts.clone().all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
+        (all_digits && token.contains(separator)).then_some(parts)
     };
-    let is_date = |parts: &[&str]| parts.len() == 3 && parts.iter().any(|part| part.len() == 4 || part.len() == 2) && parts[1].len() <= 2;
-    if let Some(parts) = parts(':') {
-        return (parts.len() <= 3 && parts.iter().all(|part| part.len() <= 2)).then_some(Kind::Time);
+    if let Some(mut parts) = parts(':') {
+        return (parts.clone().count() <= 3 && parts.all(|part| part.len() <= 2)).then_some(Kind::Time);
     }
     if let Some(parts) = parts('-').or_else(|| parts('/')) {
-        return is_date(&parts).then_some(Kind::Date);
+        let has_year = parts.clone().any(|part| part.len() == 4 || part.len() == 2);
+        let is_date = parts.clone().count() == 3 && has_year && parts.clone().nth(1).is_some_and(|part| part.len() <= 2);
+        return is_date.then_some(Kind::Date);
     }
-    let parts = parts('.').filter(|parts| parts.len() >= 3)?;
-    let is_year = |part: &&str| part.len() == 4;
-    if parts.len() == 3 && parts.last().is_some_and(is_year) { Some(Kind::Date) } else { Some(Kind::Version) }
+    let parts = parts('.').filter(|parts| parts.clone().count() >= 3)?;
+    let ends_in_year = parts.clone().count() == 3 && parts.last().is_some_and(|part| part.len() == 4);
+    Some(if ends_in_year { Kind::Date } else { Kind::Version })
 }
 
 #[cfg(test)]
