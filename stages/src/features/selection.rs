@@ -194,8 +194,10 @@ mod tests {
 
     const N_ROWS: usize = 2_000;
 
+    type NamedColumn = (&'static str, fn(usize) -> f32);
+
     /// A report on columns given as functions of the row; every third row fails.
-    fn report(columns: &[(&str, fn(usize) -> f32)]) -> FeatureReport {
+    fn report(columns: &[NamedColumn]) -> FeatureReport {
         let outcomes = Outcomes {
             windows: vec![Window::Training; N_ROWS],
             successes: (0..N_ROWS).map(|row| Some(row % 3 > 0)).collect(),

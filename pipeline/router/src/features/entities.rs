@@ -112,8 +112,8 @@ fn kind(token: &str) -> Option<Kind> {
         let is_date = parts.clone().count() == 3 && has_year && parts.clone().nth(1).is_some_and(|part| part.len() <= 2);
         return is_date.then_some(Kind::Date);
     }
-    let parts = parts('.').filter(|parts| parts.clone().count() >= 3)?;
-    let ends_in_year = parts.clone().count() == 3 && parts.last().is_some_and(|part| part.len() == 4);
+    let mut parts = parts('.').filter(|parts| parts.clone().count() >= 3)?;
+    let ends_in_year = parts.clone().count() == 3 && parts.next_back().is_some_and(|part| part.len() == 4);
     Some(if ends_in_year { Kind::Date } else { Kind::Version })
 }
 
