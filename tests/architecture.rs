@@ -90,6 +90,7 @@ fn dependencies_point_one_way() {
         ("routewright-table", &["routewright-domain"]),
         ("routewright-router", &["routewright-domain"]),
         ("routewright-forest", &["routewright-domain", "routewright-router"]),
+        ("routewright-rollout", &["routewright-domain", "routewright-ope", "routewright-router"]),
     ];
     for (package, dependencies) in members() {
         let Some((_, allowed)) = allowed.iter().find(|(name, _)| *name == package) else { continue };

@@ -10,6 +10,7 @@
 //! * [`routewright_engine`]: stages, settings, plans, records, locks, atomic outputs
 //! * [`routewright_generate`]: generated worlds with known potential outcomes
 //! * [`routewright_cascade`]: cascades of layers
+//! * [`routewright_rollout`]: from verdict to traffic: steps, guardrails, rollback
 //!
 //! ```text
 //! cli → stages → { forest → router → domain,  ope → domain,  table → domain,  plot → domain }      engine → none of ours
