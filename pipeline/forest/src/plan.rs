@@ -1,10 +1,13 @@
 //! Checked input of a fit: which rows each tree sees, trees in parallel, out-of-bag predictions.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 use routewright_domain::{Rng, Seed};
-use routewright_router::{Forest, NodeKind};
+use routewright_router::{Forest, ForestError, JoinedTrees, NodeKind};
 
 use crate::binned::Binned;
 use crate::cells::{Cell, Sample as SampledRow};
@@ -111,15 +114,19 @@ impl<'a> Plan<'a> {
             }
             (grown, self.bag(&n_draws))
         };
-        let (grown, bags) = in_parallel(trees, &grow_tree);
-        let importance = mean_importance(&grown);
-        let (mut trees, mut cuts) = (Vec::with_capacity(grown.len()), Vec::new());
-        for one in grown {
-            trees.push(one.tree);
-            cuts.extend(one.cuts);
-        }
-        let forest = Forest::new(self.binned.n_columns(), self.n_outputs, &trees)?;
-        drop(trees);
+        let n_columns = self.binned.n_columns();
+        let (mut joined, mut importance) = (JoinedTrees::new(n_columns, self.n_outputs)?, vec![0.0; n_columns]);
+        let (mut cuts, mut bags) = (Vec::new(), Vec::new());
+        in_parallel(trees, &grow_tree, &mut |grown, bag| {
+            add_importance(&mut importance, &grown.importance);
+            if self.params.out_of_bag == OutOfBag::Predict {
+                cuts.extend(grown.cuts);
+                bags.push(bag);
+            }
+            joined.push(&grown.tree)
+        })?;
+        let importance = scaled(importance);
+        let forest = joined.into_forest()?;
         let out_of_bag = match self.params.out_of_bag {
             OutOfBag::Skip => Vec::new(),
             OutOfBag::Predict => self.predict_out_of_bag(&forest, &cuts, &bags),
@@ -184,9 +191,48 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Grows trees on all threads. Takes any closure by reference, so that the machinery of threads is compiled once and not per kind of cell.
-fn in_parallel(trees: Range<u32>, grow_tree: &(dyn Fn(u32) -> (Grown, Vec<u64>) + Sync)) -> (Vec<Grown>, Vec<Vec<u64>>) {
-    trees.into_par_iter().map(grow_tree).unzip()
+/// Trees that were grown before those in front of them, and what takes them in order.
+struct Waiting<'a> {
+    /// The tree to be taken next.
+    next: u32,
+    trees: BTreeMap<u32, (Grown, Vec<u64>)>,
+    take: &'a mut Take<'a>,
+    taken: Result<(), ForestError>,
+}
+
+/// Takes a tree and the rows that it saw.
+type Take<'a> = dyn FnMut(Grown, Vec<u64>) -> Result<(), ForestError> + Send + 'a;
+
+/// Grows trees on all threads and hands them over in their order as soon as they are there, so that few of them wait at a time. Takes any
+/// closures by reference, so that the machinery of threads is compiled once and not per kind of cell.
+fn in_parallel<'a>(
+    trees: Range<u32>,
+    grow_tree: &(dyn Fn(u32) -> (Grown, Vec<u64>) + Sync),
+    take: &'a mut Take<'a>,
+) -> Result<(), ForestError> {
+    let begun = AtomicU64::new(u64::from(trees.start));
+    let waiting = Mutex::new(Waiting { next: trees.start, trees: BTreeMap::new(), take, taken: Ok(()) });
+    (0..rayon::current_num_threads()).into_par_iter().with_max_len(1).for_each(|_| {
+        while let Some(tree) = u32::try_from(begun.fetch_add(1, Ordering::Relaxed)).ok().filter(|tree| *tree < trees.end) {
+            let grown = grow_tree(tree);
+            let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            waiting.trees.insert(tree, grown);
+            waiting.take_those_in_order();
+        }
+    });
+    waiting.into_inner().unwrap_or_else(PoisonError::into_inner).taken
+}
+
+impl Waiting<'_> {
+    /// Hands over what does not wait for a tree in front of it; nothing after an error.
+    fn take_those_in_order(&mut self) {
+        while let Some((grown, bag)) = self.trees.remove(&self.next) {
+            self.next += 1;
+            if self.taken.is_ok() {
+                self.taken = (self.take)(grown, bag);
+            }
+        }
+    }
 }
 
 /// 1 for `n_wanted` rows, 0 for the others, every choice equally likely (Knuth's selection sampling).
@@ -214,18 +260,19 @@ fn leaf_of(forest: &Forest, cuts: &[u8], root: usize, codes: &[u8]) -> usize {
     }
 }
 
-/// Each tree's importance scaled to a sum of 1, their mean scaled likewise.
-fn mean_importance(grown: &[Grown]) -> Vec<f64> {
-    let mut mean = vec![0.0; grown.first().map_or(0, |one| one.importance.len())];
-    for one in grown {
-        let sum: f64 = one.importance.iter().sum();
-        if sum > 0.0 {
-            mean.iter_mut().zip(&one.importance).for_each(|(mean, importance)| *mean += importance / sum);
-        }
+/// Adds a tree's importance, scaled to a sum of 1.
+fn add_importance(sum: &mut [f64], of_tree: &[f64]) {
+    let total: f64 = of_tree.iter().sum();
+    if total > 0.0 {
+        sum.iter_mut().zip(of_tree).for_each(|(sum, importance)| *sum += importance / total);
     }
-    let sum: f64 = mean.iter().sum();
-    if sum > 0.0 {
-        mean.iter_mut().for_each(|importance| *importance /= sum);
+}
+
+/// Numbers scaled to a sum of 1; as they are where they sum to 0.
+fn scaled(mut numbers: Vec<f64>) -> Vec<f64> {
+    let total: f64 = numbers.iter().sum();
+    if total > 0.0 {
+        numbers.iter_mut().for_each(|number| *number /= total);
     }
-    mean
+    numbers
 }

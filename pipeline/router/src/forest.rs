@@ -1,8 +1,10 @@
 //! The forest that predicts: flat arrays of nodes, checked once, walked without allocation.
 
 mod bytes;
+mod join;
 
 pub use bytes::FOREST_VERSION;
+pub use join::JoinedTrees;
 
 /// Levels below the root that a tree may have: far more than a grown tree needs, few enough for recursive readers.
 pub const MAX_TREE_DEPTH: usize = 128;
@@ -223,33 +225,16 @@ pub enum ForestError {
 }
 
 impl Forest {
-    /// Joins trees into a forest and checks everything: every walk ends in a leaf, every column and value exists, every number is finite.
+    /// Joins trees into a forest and checks everything, as [`JoinedTrees`] does with trees that come one after another.
     ///
     /// `n_features`: columns of a row; `n_outputs`: numbers per leaf; both from 1 to 65,536.
     ///
     /// # Errors
     /// [`ForestError`] names the first tree and node that do not hold.
     pub fn new(n_features: usize, n_outputs: usize, trees: &[Tree]) -> Result<Self, ForestError> {
-        let n_nodes = trees.iter().map(|tree| tree.nodes.len()).sum();
-        let n_values = trees.iter().map(|tree| tree.values.len()).sum();
-        if u32::try_from(n_nodes).is_err() {
-            return Err(ForestError::Count { part: "nodes", found: n_nodes });
-        }
-        if !(1..=MAX_WIDTH).contains(&n_outputs) {
-            return Err(ForestError::Count { part: "outputs", found: n_outputs });
-        }
-        let mut roots = Vec::with_capacity(trees.len());
-        let mut nodes: Vec<Node> = Vec::with_capacity(n_nodes);
-        let mut values: Vec<f32> = Vec::with_capacity(n_values);
-        let mut sets = Vec::new();
-        for tree in trees {
-            let first = First { node: nodes.len() as u32, leaf: (values.len() / n_outputs) as u32, set: sets.len() as u32 };
-            roots.push(first.node);
-            nodes.extend(tree.nodes.iter().map(|&node| first.shift(node)));
-            values.extend_from_slice(&tree.values);
-            sets.extend_from_slice(&tree.sets);
-        }
-        Self::checked(n_features, n_outputs, roots, nodes, values, sets)
+        let mut joined = JoinedTrees::new(n_features, n_outputs)?;
+        trees.iter().try_for_each(|tree| joined.push(tree))?;
+        joined.into_forest()
     }
 
     /// Joins forests of one shape into one of all their trees, in order.
@@ -264,20 +249,9 @@ impl Forest {
         if let Some(other) = forests.iter().find(|other| other.n_features != first.n_features) {
             return Err(ForestError::Count { part: "columns", found: other.n_features });
         }
-        let n_nodes = forests.iter().map(Self::n_nodes).sum();
-        if u32::try_from(n_nodes).is_err() {
-            return Err(ForestError::Count { part: "nodes", found: n_nodes });
-        }
-        let Self { n_features, n_outputs, .. } = *first;
-        let mut all = Self { n_features, n_outputs, roots: Vec::new(), nodes: Vec::new(), values: Vec::new(), sets: Vec::new() };
-        for forest in forests {
-            let first = First { node: all.nodes.len() as u32, leaf: (all.values.len() / n_outputs) as u32, set: all.sets.len() as u32 };
-            all.roots.extend(forest.roots.iter().map(|root| root + first.node));
-            all.nodes.extend(forest.nodes.iter().map(|&node| first.shift(node)));
-            all.values.extend_from_slice(&forest.values);
-            all.sets.extend_from_slice(&forest.sets);
-        }
-        Ok(all)
+        let mut joined = JoinedTrees::new(first.n_features, first.n_outputs)?;
+        forests.iter().try_for_each(|forest| joined.push_forest(forest))?;
+        joined.into_forest()
     }
 
     /// Checks flat arrays whose positions count from the forest's first node.
@@ -445,7 +419,7 @@ impl Forest {
         out.iter_mut().for_each(|value| *value *= share);
     }
 
-    /// The leaf in which a row ends in one tree, as a position for [`Self::leaf_values`].
+    /// The leaf in which a row ends in one tree, as a position for [`Self::leaf_values`]; leaves that hold the same may share one.
     pub fn leaf_of(&self, tree: usize, row: &[f32]) -> usize {
         let mut node = self.nodes[self.roots[tree] as usize];
         while node.key != LEAF {
@@ -489,23 +463,6 @@ impl Forest {
         for (sum, &value) in out.iter_mut().zip(self.leaf_values(leaf)) {
             *sum += f64::from(value);
         }
-    }
-}
-
-/// Where a tree's nodes, leaves and sets start among a forest's.
-#[derive(Clone, Copy)]
-struct First {
-    node: u32,
-    leaf: u32,
-    set: u32,
-}
-
-impl First {
-    /// A tree's node as one of the forest's; positions past the end of 32 bits stay there, where they are refused.
-    fn shift(self, node: Node) -> Node {
-        let next = node.next.saturating_add(if node.key == LEAF { self.leaf } else { self.node });
-        let set = node.threshold.to_bits().saturating_add(self.set);
-        Node { next, threshold: if node.has_set() { f32::from_bits(set) } else { node.threshold }, ..node }
     }
 }
 
@@ -553,7 +510,7 @@ mod tests {
     fn a_set_sends_its_categories_left_and_what_is_no_category_where_missing_values_go() {
         let forest = forest_with_a_set();
         let values = [1.0, 200.0, 7.0, 0.0, 1.5, -1.0, 255.0, f32::NAN, f32::INFINITY];
-        let leaves = values.map(|value| forest.leaf_of(1, &[value]) - 2);
+        let leaves = values.map(|value| forest.leaf_of(1, &[value]));
         assert_eq!(leaves, [0, 0, 1, 1, 1, 1, 1, 1, 1]);
         let mut out = [9.0; 9];
         forest.predict_rows(&values, &mut out);
@@ -569,7 +526,7 @@ mod tests {
         let with_sets = forest_with_a_set();
         let twice = Forest::join(&[with_sets.clone(), with_sets.clone()]).unwrap();
         assert_eq!(Forest::from_bytes(&twice.to_bytes()), Ok(twice.clone()));
-        assert_eq!(twice.leaf_of(3, &[200.0]), with_sets.leaf_of(1, &[200.0]) + 4);
+        assert_eq!(twice.leaf_of(3, &[200.0]), with_sets.leaf_of(1, &[200.0]));
         assert_eq!(Forest::join(&[one, with_sets]), Err(ForestError::Count { part: "outputs", found: 1 }));
         assert_eq!(Forest::join(&[]), Err(ForestError::Count { part: "trees", found: 0 }));
     }

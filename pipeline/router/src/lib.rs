@@ -58,7 +58,8 @@ pub use encoder::{Encoder, QuerySketch, Scratch};
 pub use environment::{Environment, EnvironmentError};
 pub use features::{FEATURES, Feature};
 pub use forest::{
-    CategorySet, FOREST_VERSION, Forest, ForestError, MAX_CATEGORIES, MAX_TREE_DEPTH, Node, NodeKind, Side, Test, Tree, category_of,
+    CategorySet, FOREST_VERSION, Forest, ForestError, JoinedTrees, MAX_CATEGORIES, MAX_TREE_DEPTH, Node, NodeKind, Side, Test, Tree,
+    category_of,
 };
 pub use gateway::{Ask, Gateway, GatewayDecision, GatewaySettings, Group, InvalidShare, Learned, Mode, Source};
 pub use history::{History, HistorySettings, Moment, Observation};
