@@ -100,7 +100,7 @@ pub(crate) struct Train;
 impl Stage for Train {
     const NAME: &'static str = "train";
     const SUMMARY: &'static str = "grows a path classifier and per path a success and a latency regressor on the training window";
-    const VERSION: u32 = 6;
+    const VERSION: u32 = 7;
     const USES_SEED: bool = true;
     type Params = TrainParams;
     type Inputs = (Features,);

@@ -6,7 +6,7 @@ use routewright_router::{Forest, NodeKind, Tree};
 use serde::{Deserialize, Serialize};
 
 use crate::binned::{Binned, Coding};
-use crate::cells::{Cell, GRADIENT_STEPS, Gradients, Sample as SampledRow};
+use crate::cells::{CURVATURE_STEPS, Cell, GRADIENT_STEPS, Gradients, MAX_BOOSTED_ROWS, Sample as SampledRow};
 use crate::fit::{FitError, MAX_CLASSES};
 use crate::grow::{Grown, Threads, grow};
 use crate::matrix::Matrix;
@@ -39,7 +39,7 @@ pub struct BoostParams {
     pub min_samples_leaf: u32,
     /// Columns among which each split is sought.
     pub max_features: MaxFeatures,
-    /// Share of the rows that each round sees, without replacement, in (0, 1].
+    /// Share of the rows that each round sees, without replacement, in (0, 1]; of more than 16,777,215 rows it sees so many.
     pub subsample: f64,
     /// Rounds without a gain on the judging rows after which boosting stops, at least 1; without judging rows every round is grown.
     pub patience: u32,
@@ -67,6 +67,7 @@ impl BoostParams {
             max_depth: self.max_depth,
             min_samples_leaf: self.min_samples_leaf,
             max_features: self.max_features,
+            max_sample_rows: MAX_BOOSTED_ROWS,
             sample: if self.subsample < 1.0 { Sample::Subsample(self.subsample) } else { Sample::All },
             ..ForestParams::default()
         }
@@ -264,7 +265,7 @@ fn boost(
         let round_seed = plan.seed.derive("round", u64::from(round));
         let n_draws = plan.draw(&mut round_seed.rng());
         let coding = plan.binned.coding(round as usize);
-        let steps: Vec<(i32, i32)> = loss.steps(&learned.rows, &learned.scores, largest);
+        let steps: Vec<(i32, u32)> = loss.steps(&learned.rows, &learned.scores, largest);
         let grow_class = |class: usize| {
             let drawn = learned.rows.iter().enumerate().filter(|(position, _)| n_draws[*position] > 0);
             let samples = drawn.map(|(position, &row)| SampledRow { row, n_draws: 1, payload: steps[position * n_outputs + class] });
@@ -311,23 +312,25 @@ fn leaf_of(grown: &Grown, codes: &[u8]) -> usize {
 }
 
 impl Loss<'_> {
-    /// Minus the gradient, and the curvature, of every row and output, both in steps of [`GRADIENT_STEPS`].
-    fn steps(&self, rows: &[u32], scores: &[f64], largest: f32) -> Vec<(i32, i32)> {
+    /// Minus the gradient, and the curvature, of every row and output, in steps of [`GRADIENT_STEPS`] and [`CURVATURE_STEPS`].
+    fn steps(&self, rows: &[u32], scores: &[f64], largest: f32) -> Vec<(i32, u32)> {
         let n_outputs = self.n_outputs;
-        let mut steps = vec![(0, 0); scores.len()];
-        steps.par_chunks_mut(n_outputs).zip(scores.par_chunks(n_outputs)).zip(rows).for_each(|((steps, scores), &row)| {
+        let mut steps = vec![(0, 0_u32); scores.len()];
+        let places = steps.par_chunks_mut(n_outputs).zip(scores.par_chunks(n_outputs)).zip(rows);
+        places.for_each_init(Vec::new, |probabilities, ((steps, scores), &row)| {
             let (truth, weight) = ((self.truth)(row), self.weights.map_or(1.0, |weights| f64::from(weights[row as usize] / largest)));
-            let mut probabilities = scores.to_vec();
-            apply(self.link, &mut probabilities);
-            for (output, (step, &p)) in steps.iter_mut().zip(&probabilities).enumerate() {
+            probabilities.clear();
+            probabilities.extend_from_slice(scores);
+            apply(self.link, probabilities);
+            for (output, (step, &p)) in steps.iter_mut().zip(probabilities.iter()).enumerate() {
                 let (error, curvature) = match self.link {
                     // Errors are at most twice the half range: half of both is the same step.
                     Link::Identity => ((truth - p) / 4.0, 0.25),
                     Link::Logistic => (truth - p, p * (1.0 - p)),
                     Link::Softmax => (f64::from(u8::from(truth == output as f64)) - p, p * (1.0 - p)),
                 };
-                let fixed = |number: f64| (weight * number.clamp(-1.0, 1.0) * GRADIENT_STEPS).round() as i32;
-                *step = (fixed(error), fixed(curvature.max(MIN_CURVATURE)).max(1));
+                let gradient = (weight * error.clamp(-1.0, 1.0) * GRADIENT_STEPS).round() as i32;
+                *step = (gradient, (weight * curvature.max(MIN_CURVATURE) * CURVATURE_STEPS).round().max(1.0) as u32);
             }
         });
         steps

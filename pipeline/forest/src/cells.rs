@@ -38,8 +38,15 @@ pub(crate) trait Cell: Copy + Default + Send + Sync {
     /// Weight of the rows.
     fn weight(&self) -> f64;
 
-    /// How alike the rows are: weight less impurity (Gini), or what the mean explains of the squares; larger is purer, and sides add up.
-    fn purity(&self) -> f64;
+    /// How alike the rows are, as a numerator and a denominator above 0: weight less impurity (Gini), or what the mean explains of the squares;
+    /// larger is purer, and sides add up.
+    fn purity_parts(&self) -> (f64, f64);
+
+    /// [`Self::purity_parts`] as one number.
+    fn purity(&self) -> f64 {
+        let (numerator, denominator) = self.purity_parts();
+        numerator / denominator
+    }
 
     /// The share of a class in the weight; or the mean target in [-1, 1], as a share of half the range from its middle.
     fn mean(&self, output: usize) -> f64;
@@ -87,9 +94,9 @@ impl<const W: usize> Cell for Entropy<Weights<W>> {
 
     /// Minus weight times entropy: Σ w ln(w / W).
     #[inline]
-    fn purity(&self) -> f64 {
+    fn purity_parts(&self) -> (f64, f64) {
         let weight = self.weight();
-        self.0.weights.iter().filter(|class| **class > 0.0).map(|class| class * (class / weight).ln()).sum()
+        (self.0.weights.iter().filter(|class| **class > 0.0).map(|class| class * (class / weight).ln()).sum(), 1.0)
     }
 
     fn mean(&self, output: usize) -> f64 {
@@ -143,10 +150,10 @@ impl<const W: usize> Cell for Counts<W> {
     }
 
     #[inline]
-    fn purity(&self) -> f64 {
+    fn purity_parts(&self) -> (f64, f64) {
         let squares: u64 = self.0.iter().map(|&count| u64::from(count) * u64::from(count)).sum();
         // Below 2⁶³, because a sample has fewer than 2³¹ rows; signed numbers convert in one instruction.
-        squares as i64 as f64 / f64::from(self.n_draws() as i32)
+        (squares as i64 as f64, f64::from(self.n_draws() as i32))
     }
 
     fn mean(&self, output: usize) -> f64 {
@@ -206,8 +213,8 @@ impl<const W: usize> Cell for Weights<W> {
     }
 
     #[inline]
-    fn purity(&self) -> f64 {
-        self.weights.iter().map(|weight| weight * weight).sum::<f64>() / self.weight().max(f64::MIN_POSITIVE)
+    fn purity_parts(&self) -> (f64, f64) {
+        (self.weights.iter().map(|weight| weight * weight).sum(), self.weight().max(f64::MIN_POSITIVE))
     }
 
     fn mean(&self, output: usize) -> f64 {
@@ -220,10 +227,10 @@ impl<const W: usize> Cell for Weights<W> {
     }
 }
 
-/// Draws and the sum of their targets, in steps from the middle of the range.
+/// Draws and the sum of their targets, in steps from the middle of the range: numbers of one width, which are added in one instruction.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Steps {
-    n_draws: u32,
+    n_draws: i64,
     sum: i64,
 }
 
@@ -234,7 +241,7 @@ impl Cell for Steps {
 
     #[inline]
     fn add(&mut self, n_draws: u16, steps: i32) {
-        self.n_draws += u32::from(n_draws);
+        self.n_draws += i64::from(n_draws);
         self.sum += i64::from(n_draws) * i64::from(steps);
     }
 
@@ -252,18 +259,18 @@ impl Cell for Steps {
 
     #[inline]
     fn n_draws(&self) -> u32 {
-        self.n_draws
+        self.n_draws as u32
     }
 
     #[inline]
     fn weight(&self) -> f64 {
-        f64::from(self.n_draws)
+        self.n_draws as f64
     }
 
     #[inline]
-    fn purity(&self) -> f64 {
+    fn purity_parts(&self) -> (f64, f64) {
         let sum = self.sum as f64 / TARGET_STEPS;
-        sum * sum / f64::from(self.n_draws as i32)
+        (sum * sum, self.n_draws as f64)
     }
 
     fn mean(&self, _output: usize) -> f64 {
@@ -322,9 +329,9 @@ impl Cell for WeightedSteps {
     }
 
     #[inline]
-    fn purity(&self) -> f64 {
+    fn purity_parts(&self) -> (f64, f64) {
         let sum = self.sum / TARGET_STEPS;
-        sum * sum / self.weight.max(f64::MIN_POSITIVE)
+        (sum * sum, self.weight.max(f64::MIN_POSITIVE))
     }
 
     fn mean(&self, _output: usize) -> f64 {
@@ -337,65 +344,78 @@ impl Cell for WeightedSteps {
     }
 }
 
-/// How finely gradients and curvatures are divided: 1 in steps. Both are at most 1 in size, so sums of 2³¹ rows stay below 2⁶².
+/// How finely gradients are divided: 1 in steps. They are at most 1 in size, so sums of 2³¹ rows stay below 2⁶².
 pub(crate) const GRADIENT_STEPS: f64 = (1_u64 << 30) as f64;
 
-/// Draws with the sums of their gradients and curvatures, for boosting: the mean is a Newton step.
+/// How finely curvatures are divided: 1 in steps. They are at most a quarter, so sums of [`MAX_BOOSTED_ROWS`] stay below 2⁴⁰.
+pub(crate) const CURVATURE_STEPS: f64 = (1_u64 << 18) as f64;
+
+/// Where the rows of [`Gradients`] are counted: above the sum of their curvatures.
+const COUNT_SHIFT: u32 = 40;
+
+/// Rows that a tree of boosting may see: as many as can be counted beside their curvatures.
+pub(crate) const MAX_BOOSTED_ROWS: u32 = (1 << (u64::BITS - COUNT_SHIFT)) - 1;
+
+/// Draws with the sums of their gradients and curvatures, for boosting: the mean is a Newton step. Two numbers of one width, which are added in
+/// one instruction: most of boosting's time goes into these sums.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Gradients {
-    n_draws: u32,
     gradient: i64,
-    curvature: i64,
+    /// Draws above [`COUNT_SHIFT`], curvature below.
+    count_and_curvature: u64,
+}
+
+impl Gradients {
+    fn curvature(&self) -> f64 {
+        (self.count_and_curvature & ((1 << COUNT_SHIFT) - 1)) as f64 / CURVATURE_STEPS
+    }
 }
 
 impl Cell for Gradients {
-    type Payload = (i32, i32);
+    type Payload = (i32, u32);
 
     const N_ORDERS: usize = 1;
 
     #[inline]
-    fn add(&mut self, n_draws: u16, (gradient, curvature): (i32, i32)) {
-        self.n_draws += u32::from(n_draws);
+    fn add(&mut self, n_draws: u16, (gradient, curvature): (i32, u32)) {
         self.gradient += i64::from(n_draws) * i64::from(gradient);
-        self.curvature += i64::from(n_draws) * i64::from(curvature);
+        self.count_and_curvature += u64::from(n_draws) * (1 << COUNT_SHIFT | u64::from(curvature));
     }
 
     #[inline]
     fn merge(&mut self, other: &Self) {
-        self.n_draws += other.n_draws;
         self.gradient += other.gradient;
-        self.curvature += other.curvature;
+        self.count_and_curvature += other.count_and_curvature;
     }
 
     #[inline]
     fn remove(&mut self, other: &Self) {
-        self.n_draws -= other.n_draws;
         self.gradient -= other.gradient;
-        self.curvature -= other.curvature;
+        self.count_and_curvature -= other.count_and_curvature;
     }
 
     #[inline]
     fn n_draws(&self) -> u32 {
-        self.n_draws
+        (self.count_and_curvature >> COUNT_SHIFT) as u32
     }
 
     #[inline]
     fn weight(&self) -> f64 {
-        self.curvature as f64 / GRADIENT_STEPS
+        self.curvature()
     }
 
     #[inline]
-    fn purity(&self) -> f64 {
+    fn purity_parts(&self) -> (f64, f64) {
         let gradient = self.gradient as f64 / GRADIENT_STEPS;
-        gradient * gradient / self.weight().max(f64::MIN_POSITIVE)
+        (gradient * gradient, self.curvature().max(f64::MIN_POSITIVE))
     }
 
     fn mean(&self, _output: usize) -> f64 {
-        self.gradient as f64 / (self.curvature as f64).max(1.0)
+        self.gradient as f64 / GRADIENT_STEPS / self.curvature().max(1.0 / CURVATURE_STEPS)
     }
 
     #[inline]
-    fn is_alike(one: (i32, i32), other: (i32, i32)) -> bool {
+    fn is_alike(one: (i32, u32), other: (i32, u32)) -> bool {
         one == other
     }
 }
@@ -426,8 +446,22 @@ mod tests {
         keeps_the_contract::<Counts<2>>(0, 1, 1.0);
         keeps_the_contract::<Weights<2>>((0, 0.5), (1, 0.5), 0.5);
         keeps_the_contract::<Entropy<Weights<4>>>((0, 0.5), (1, 0.5), 0.5);
-        keeps_the_contract::<Gradients>((-3, 5), (7, 5), 5.0 / GRADIENT_STEPS);
+        keeps_the_contract::<Gradients>((-3, 5), (7, 5), 5.0 / CURVATURE_STEPS);
         keeps_the_contract::<Steps>(-3, 7, 1.0);
         keeps_the_contract::<WeightedSteps>((-3, 0.5), (7, 0.5), 0.5);
+    }
+
+    #[test]
+    fn as_many_rows_as_may_be_boosted_neither_wrap_nor_mix() {
+        let most = (CURVATURE_STEPS / 4.0) as u32;
+        let (mut cell, mut part) = (Gradients::default(), Gradients::default());
+        // 65,535 × 256 rows, and 255 more.
+        part.add(u16::MAX, (i32::MIN, most));
+        (0..256).for_each(|_| cell.merge(&part));
+        cell.add(255, (i32::MIN, most));
+        assert_eq!(cell.n_draws(), MAX_BOOSTED_ROWS);
+        assert_eq!(cell.weight(), f64::from(MAX_BOOSTED_ROWS) / 4.0);
+        (0..256).for_each(|_| cell.remove(&part));
+        assert_eq!((cell.n_draws(), cell.weight()), (255, 255.0 / 4.0));
     }
 }

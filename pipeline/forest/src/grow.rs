@@ -9,7 +9,8 @@ use routewright_router::{CategorySet, Node, Side, Tree};
 use crate::binned::{Coding, MISSING};
 use crate::cells::{Cell, Sample};
 use crate::params::{Cuts, ForestParams};
-use crate::search::{Bits, Cut, Limits, N_CODES, Search, Split, below, fill};
+use crate::search::{BLOCK_COLUMNS, Bits, Cut, Limits, N_CODES, Search, Split, below, fill, fill_many};
+use crate::view::Views;
 
 /// Rows from which a node's histograms are kept, so that the larger child's follow by subtraction.
 const SUBTRACT_ROWS: usize = 1024;
@@ -53,6 +54,7 @@ struct Open<C> {
 /// The state of one tree's growth.
 struct Grower<'a, C: Cell> {
     coding: &'a Coding,
+    views: Views<'a>,
     params: &'a ForestParams,
     n_tries: usize,
     limits: Limits,
@@ -84,6 +86,7 @@ pub(crate) fn grow<C: Cell>(
     let total = sum::<C>(&samples);
     let mut grower = Grower {
         coding,
+        views: Views::new(coding),
         params,
         n_tries,
         limits: Limits { n_draws: params.min_samples_leaf, weight: params.min_leaf_weight * total.weight() },
@@ -101,6 +104,7 @@ pub(crate) fn grow<C: Cell>(
     let end = grower.samples.len();
     let mut open = vec![Open { node: 0, start: 0, end, depth: 0, n_constant: 0, total, histograms: None }];
     while let Some(mut node) = open.pop() {
+        grower.views.go_to(node.start);
         match grower.split(&mut node) {
             Some(split) => {
                 let children = grower.apply(node, &split, &mut grown);
@@ -121,6 +125,9 @@ impl<C: Cell> Grower<'_, C> {
         if node.depth == self.params.depth_limit() || is_small || samples.iter().all(|sample| C::is_alike(first, sample.payload)) {
             return None;
         }
+        if self.n_tries * self.n_levels_below(node) >= self.columns.len() {
+            self.views.narrow(node.start..node.end, &mut self.samples);
+        }
         if self.keeps_histograms && node.histograms.is_none() && SUBTRACT_ROWS <= node.end - node.start {
             node.histograms = Some(self.all_histograms(node.start..node.end));
         }
@@ -140,6 +147,11 @@ impl<C: Cell> Grower<'_, C> {
         best
     }
 
+    /// Levels that are likely to follow below a node.
+    fn n_levels_below(&self, node: &Open<C>) -> usize {
+        (self.params.depth_limit() - node.depth).min((node.end - node.start).ilog2() as usize)
+    }
+
     /// Histograms of the columns that the node will draw unless one of them is constant, counted by all threads where that pays.
     fn fill_ahead(&self, node: &Open<C>) -> Vec<(u16, Vec<C>)> {
         let n_rows = node.end - node.start;
@@ -155,7 +167,7 @@ impl<C: Cell> Grower<'_, C> {
         let first = columns.len().saturating_sub(self.n_tries);
         let count = |&column: &u16| {
             let mut histogram = vec![C::default(); N_CODES];
-            fill(self.coding, &self.samples[node.start..node.end], usize::from(column), &mut histogram);
+            fill(self.views.column(usize::from(column)), &self.samples[node.start..node.end], &mut histogram);
             (column, histogram)
         };
         columns[first..].par_iter().map(count).collect()
@@ -172,7 +184,7 @@ impl<C: Cell> Grower<'_, C> {
         if let Some((_, histogram)) = ahead.iter().find(|(counted, _)| *counted == column) {
             return search.run(self.coding, column, histogram, Bits::of_histogram(histogram));
         }
-        let bits = fill(self.coding, &self.samples[node.start..node.end], position, &mut self.histogram);
+        let bits = fill(self.views.column(position), &self.samples[node.start..node.end], &mut self.histogram);
         let is_varied = search.run(self.coding, column, &self.histogram, bits);
         bits.for_each(|code| self.histogram[code] = C::default());
         is_varied
@@ -201,7 +213,7 @@ impl<C: Cell> Grower<'_, C> {
         };
         grown.tree.nodes.extend([Node::leaf(0, 0.0); 2]);
         grown.cuts.extend([0; 2]);
-        grown.importance[column] += (split.purity - node.total.purity()).max(0.0);
+        grown.importance[column] += (split.purity.value() - node.total.purity()).max(0.0);
         let [left_histograms, right_histograms] = self.histograms_of_children(&mut node, middle);
         let child = |node_index, start, end, total, histograms| Open {
             node: node_index,
@@ -218,18 +230,19 @@ impl<C: Cell> Grower<'_, C> {
     /// Adds the categories that no row of a node has, which then go where missing values go.
     fn add_unseen(&self, set: &mut CategorySet, range: Range<usize>, column: usize) {
         let mut is_seen = [false; N_CODES];
-        self.samples[range].iter().for_each(|sample| is_seen[usize::from(self.coding.code(sample.row, column))] = true);
+        let codes = self.views.column(column);
+        self.samples[range].iter().for_each(|sample| is_seen[usize::from(codes[sample.row as usize])] = true);
         (0..MISSING).filter(|code| !is_seen[usize::from(*code)]).for_each(|code| set.insert(code));
     }
 
     /// Moves the rows that go left to the front, each side in its order; returns where the right side starts.
     fn part(&mut self, range: Range<usize>, split: &Split<C>) -> usize {
-        let column = usize::from(split.column);
+        let codes = self.views.column(usize::from(split.column));
         let samples = &mut self.samples[range.clone()];
         let (mut n_left, mut n_right) = (0, 0);
         for position in 0..samples.len() {
             let sample = samples[position];
-            let code = self.coding.code(sample.row, column);
+            let code = codes[sample.row as usize];
             let is_left = if code == MISSING { split.missing == Side::Left } else { split.cut.takes(code) };
             samples[n_left] = sample;
             self.moved[n_right] = sample;
@@ -260,13 +273,11 @@ impl<C: Cell> Grower<'_, C> {
         histograms.clear();
         histograms.resize(self.columns.len() * N_CODES, C::default());
         let samples = &self.samples[range];
-        let count = |(column, histogram): (usize, &mut [C])| {
-            fill(self.coding, samples, column, histogram);
-        };
+        let count = |(block, histograms): (usize, &mut [C])| fill_many(&self.views, samples, block * BLOCK_COLUMNS, histograms);
         if self.threads == Threads::Shared && SHARED_ROWS <= samples.len() {
-            histograms.par_chunks_exact_mut(N_CODES).enumerate().for_each(count);
+            histograms.par_chunks_mut(BLOCK_COLUMNS * N_CODES).enumerate().for_each(count);
         } else {
-            histograms.chunks_exact_mut(N_CODES).enumerate().for_each(count);
+            histograms.chunks_mut(BLOCK_COLUMNS * N_CODES).enumerate().for_each(count);
         }
         histograms
     }

@@ -53,6 +53,7 @@ mod search;
 mod shap;
 mod surrogate;
 mod tune;
+mod view;
 
 pub use binned::{Binned, MAX_BINS};
 pub use boost::{BoostParams, BoostRows, Boosted, boost_classifier, boost_regressor};

@@ -1,5 +1,7 @@
 //! The best cut of one column: a histogram over the node's rows, and a pass over its occupied bins.
 
+use std::array;
+
 use rand::Rng as _;
 use routewright_domain::Rng;
 use routewright_router::{CategorySet, Side, Test};
@@ -7,6 +9,7 @@ use routewright_router::{CategorySet, Side, Test};
 use crate::binned::{Coding, MISSING};
 use crate::cells::{Cell, Sample};
 use crate::params::Cuts;
+use crate::view::Views;
 
 /// Codes that a column may have, with the one for missing values.
 pub(crate) const N_CODES: usize = 256;
@@ -14,8 +17,8 @@ pub(crate) const N_CODES: usize = 256;
 /// Rows from which the occupied bins are found by a pass over the histogram instead of one mark per row.
 const DENSE_ROWS: usize = 512;
 
-/// A node holding more than one in this many of the table's rows reads codes column by column, others row by row.
-const COLUMN_SHARE: usize = 16;
+/// Columns whose histograms are filled together: what a row adds is then worked out once for all of them.
+pub(crate) const BLOCK_COLUMNS: usize = 4;
 
 /// What goes left, in codes.
 #[derive(Clone, Copy)]
@@ -37,11 +40,38 @@ impl Cut {
     }
 }
 
+/// The purity of both sides of a cut as a fraction: to compare two of them takes no division.
+#[derive(Clone, Copy)]
+pub(crate) struct Purity {
+    numerator: f64,
+    denominator: f64,
+}
+
+impl Purity {
+    /// Less than any other.
+    const LEAST: Self = Self { numerator: -1.0, denominator: 0.0 };
+
+    #[inline]
+    fn of_sides<C: Cell>(left: &C, right: &C) -> Self {
+        let ((left, left_parts), (right, right_parts)) = (left.purity_parts(), right.purity_parts());
+        Self { numerator: left * right_parts + right * left_parts, denominator: left_parts * right_parts }
+    }
+
+    #[inline]
+    fn is_above(&self, other: &Self) -> bool {
+        self.numerator * other.denominator > other.numerator * self.denominator
+    }
+
+    /// The sum over both sides.
+    pub(crate) fn value(&self) -> f64 {
+        self.numerator / self.denominator
+    }
+}
+
 /// The best cut so far.
 #[derive(Clone, Copy)]
 pub(crate) struct Split<C> {
-    /// Purity of both sides.
-    pub purity: f64,
+    pub purity: Purity,
     pub column: u16,
     pub cut: Cut,
     pub missing: Side,
@@ -53,6 +83,14 @@ pub(crate) struct Split<C> {
 pub(crate) struct Limits {
     pub n_draws: u32,
     pub weight: f64,
+}
+
+impl Limits {
+    /// Whether both sides have it.
+    #[inline]
+    fn allow<C: Cell>(&self, left: &C, right: &C) -> bool {
+        self.n_draws <= left.n_draws().min(right.n_draws()) && self.weight <= left.weight().min(right.weight())
+    }
 }
 
 /// Codes that occur.
@@ -94,28 +132,40 @@ impl Bits {
     }
 }
 
-/// Adds rows to a histogram that is empty; returns the codes that occur.
-pub(crate) fn fill<C: Cell>(coding: &Coding, samples: &[Sample<C::Payload>], column: usize, histogram: &mut [C]) -> Bits {
+/// Adds rows to a histogram that is empty, one cell per code; returns the codes that occur.
+pub(crate) fn fill<C: Cell>(codes: &[u8], samples: &[Sample<C::Payload>], histogram: &mut [C]) -> Bits {
+    let mut bits = Bits::default();
+    // Of a length that the compiler knows, so that no code is checked against it.
+    let [histogram] = histogram.as_chunks_mut::<N_CODES>().0 else { return bits };
     if samples.len() < DENSE_ROWS {
-        let mut bits = Bits::default();
         for sample in samples {
-            let code = coding.code(sample.row, column);
+            let code = codes[sample.row as usize];
             histogram[usize::from(code)].add(sample.n_draws, sample.payload);
             bits.insert(code);
         }
         return bits;
     }
-    if samples.len() * COLUMN_SHARE < coding.n_rows() {
-        for sample in samples {
-            histogram[usize::from(coding.code(sample.row, column))].add(sample.n_draws, sample.payload);
+    for sample in samples {
+        histogram[usize::from(codes[sample.row as usize])].add(sample.n_draws, sample.payload);
+    }
+    Bits::of_histogram(histogram)
+}
+
+/// Adds rows to the histograms of neighbouring columns, at most [`BLOCK_COLUMNS`] of them, which are empty.
+pub(crate) fn fill_many<C: Cell>(views: &Views<'_>, samples: &[Sample<C::Payload>], first: usize, histograms: &mut [C]) {
+    let histograms = histograms.as_chunks_mut::<N_CODES>().0;
+    let Some(histograms) = histograms.first_chunk_mut::<BLOCK_COLUMNS>() else {
+        for (column, histogram) in histograms.iter_mut().enumerate() {
+            fill(views.column(first + column), samples, histogram);
         }
-    } else {
-        let codes = coding.column_codes(column);
-        for sample in samples {
+        return;
+    };
+    let columns: [&[u8]; BLOCK_COLUMNS] = array::from_fn(|column| views.column(first + column));
+    for sample in samples {
+        for (histogram, codes) in histograms.iter_mut().zip(columns) {
             histogram[usize::from(codes[sample.row as usize])].add(sample.n_draws, sample.payload);
         }
     }
-    Bits::of_histogram(histogram)
 }
 
 /// A search over the columns of one node.
@@ -153,16 +203,40 @@ impl<C: Cell> Search<'_, C> {
     fn all_cuts(&mut self, column: u16, histogram: &[C], bits: Bits, missing: Option<&C>) {
         let mut left = C::default();
         let mut last = None;
+        let (total, limits) = (*self.total, self.limits);
+        let (mut best, mut found) = (self.best.as_ref().map_or(Purity::LEAST, |best| best.purity), None);
+        let mut keep_better = |cut: usize, left: C, missing: Option<Side>| {
+            let mut right = total;
+            right.remove(&left);
+            let purity = Purity::of_sides(&left, &right);
+            if purity.is_above(&best) && limits.allow(&left, &right) {
+                best = purity;
+                found = Some((cut, left, missing));
+            }
+        };
         bits.for_each(|code| {
             if let Some(last) = last {
                 // Half-way between occupied bins, as a threshold half-way between values would be.
-                self.consider(column, Cut::UpTo(((last + code) / 2) as u8), &left, missing);
+                let cut = (last + code) / 2;
+                match missing {
+                    None => keep_better(cut, left, None),
+                    Some(missing) => {
+                        keep_better(cut, left, Some(Side::Right));
+                        let mut with_missing = left;
+                        with_missing.merge(missing);
+                        keep_better(cut, with_missing, Some(Side::Left));
+                    }
+                }
             }
             left.merge(&histogram[code]);
             last = Some(code);
         });
         if missing.is_some() {
-            self.keep_better(column, Cut::UpTo(MISSING - 1), &left, Side::Right);
+            keep_better(usize::from(MISSING - 1), left, Some(Side::Right));
+        }
+        if let Some((cut, left, missing)) = found {
+            let missing = missing.unwrap_or_else(|| self.heavier_side(&left));
+            *self.best = Some(Split { purity: best, column, cut: Cut::UpTo(cut as u8), missing, left });
         }
     }
 
@@ -223,29 +297,25 @@ impl<C: Cell> Search<'_, C> {
     }
 
     /// Tries a cut with the missing values on either side; without any, they will go with the heavier side.
-    #[inline]
     fn consider(&mut self, column: u16, cut: Cut, left: &C, missing: Option<&C>) {
-        let Some(missing) = missing else {
-            let side = if 2.0 * left.weight() >= self.total.weight() { Side::Left } else { Side::Right };
-            return self.keep_better(column, cut, left, side);
-        };
+        let Some(missing) = missing else { return self.keep_better(column, cut, left, self.heavier_side(left)) };
         self.keep_better(column, cut, left, Side::Right);
         let mut with_missing = *left;
         with_missing.merge(missing);
         self.keep_better(column, cut, &with_missing, Side::Left);
     }
 
+    /// The side of more weight, to which values that were never missing go when they are.
+    fn heavier_side(&self, left: &C) -> Side {
+        if 2.0 * left.weight() >= self.total.weight() { Side::Left } else { Side::Right }
+    }
+
     /// Keeps a cut when both sides may be leaves and it is purer than the best.
-    #[inline]
     fn keep_better(&mut self, column: u16, cut: Cut, left: &C, missing: Side) {
         let mut right = *self.total;
         right.remove(left);
-        let purity = left.purity() + right.purity();
-        let is_better = self.best.as_ref().is_none_or(|best| best.purity < purity);
-        if is_better
-            && self.limits.n_draws <= left.n_draws().min(right.n_draws())
-            && self.limits.weight <= left.weight().min(right.weight())
-        {
+        let purity = Purity::of_sides(left, &right);
+        if self.best.as_ref().is_none_or(|best| purity.is_above(&best.purity)) && self.limits.allow(left, &right) {
             *self.best = Some(Split { purity, column, cut, missing, left: *left });
         }
     }
