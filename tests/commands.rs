@@ -119,6 +119,9 @@ fn help_lists_every_command() {
       tune         Find better thresholds by replaying a cascade; writes them only with --apply
       profile      Say where the time goes: percentiles, bottlenecks, caches, changes
       alerts       Hold metrics against targets, exit 12 when one is off, and write them for Prometheus
+      deploy       Give an artifact traffic, step by step; say what the next step waits for
+      rollback     Take the traffic away from an artifact, at once
+      monitor      Say what the gateway's log shows, with the success criteria of a rollout
       bench        Measure the router and the machinery
       completions  Print completions for a shell
       help         Print this message or the help of the given subcommand(s)

@@ -4,6 +4,7 @@
 mod architecture;
 mod cache;
 mod commands;
+mod deploy;
 mod faults;
 mod ingest;
 mod kills;

@@ -8,13 +8,16 @@ mod compare;
 mod completions;
 mod config;
 mod dashboard;
+pub(crate) mod deploy;
 mod fit;
-mod gate;
+pub(crate) mod gate;
 mod generate;
 mod head;
+mod monitor;
 mod ope;
 mod power;
 mod profile;
+mod rollback;
 mod rotate;
 mod route;
 mod run;
@@ -23,7 +26,7 @@ mod schema;
 mod stages;
 mod status;
 mod tune;
-mod verify;
+pub(crate) mod verify;
 
 use crate::exit::Exit;
 use crate::messages::Messages;
@@ -97,6 +100,12 @@ pub(crate) enum Command {
     Profile(profile::Arguments),
     /// Hold metrics against targets, exit 12 when one is off, and write them for Prometheus
     Alerts(alerts::Arguments),
+    /// Give an artifact traffic, step by step; say what the next step waits for
+    Deploy(deploy::Arguments),
+    /// Take the traffic away from an artifact, at once
+    Rollback(rollback::Arguments),
+    /// Say what the gateway's log shows, with the success criteria of a rollout
+    Monitor(monitor::Arguments),
     /// Measure the router and the machinery
     #[command(subcommand)]
     Bench(bench::Kind),
@@ -139,6 +148,9 @@ pub(crate) fn execute(command: &Command, project: &ProjectArguments, messages: &
         Command::Tune(arguments) => tune::run(arguments, project, messages),
         Command::Profile(arguments) => profile::run(arguments, project, messages),
         Command::Alerts(arguments) => alerts::run(arguments, project, messages),
+        Command::Deploy(arguments) => deploy::run(arguments, project, messages),
+        Command::Rollback(arguments) => rollback::run(arguments, project, messages),
+        Command::Monitor(arguments) => monitor::run(arguments, project, messages),
         Command::Bench(kind) => bench::run(kind, project, messages),
         Command::Completions(arguments) => completions::run(arguments, messages),
     }

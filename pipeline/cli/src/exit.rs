@@ -1,6 +1,7 @@
 //! Exit codes: what a script learns from how the command ended.
 
 use routewright_engine::{ConfigError, FailureKind, LockError, PlanError, RunError};
+use routewright_rollout::RolloutError;
 
 /// How the command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,11 +14,11 @@ pub(crate) enum Exit {
     Usage = 2,
     /// The data: schema, too many rejects, too few decisions, rows that do not add up.
     Data = 3,
-    /// `gate`: the verdict is proven and not accepted.
+    /// `gate`: the verdict is proven and not accepted; `deploy`: something speaks against the step.
     Refused = 10,
-    /// `gate`: inconclusive.
+    /// `gate`: inconclusive; `deploy`: the step waits for more evidence.
     Inconclusive = 11,
-    /// `alerts`: something fired.
+    /// `alerts`: something fired; `deploy status`, `deploy next`: a guardrail is breached.
     Fired = 12,
     /// Another run holds the lock.
     Locked = 75,
@@ -55,6 +56,9 @@ pub(crate) fn exit_of(error: &anyhow::Error) -> Exit {
         if cause.is::<DataError>() {
             return Exit::Data;
         }
+        if let Some(error) = cause.downcast_ref::<RolloutError>() {
+            return exit_of_rollout(error);
+        }
         match cause.downcast_ref::<RunError>() {
             Some(RunError::Lock(LockError::Held { .. })) => return Exit::Locked,
             Some(RunError::Stage { kind: FailureKind::Data, .. }) => return Exit::Data,
@@ -67,6 +71,24 @@ pub(crate) fn exit_of(error: &anyhow::Error) -> Exit {
         }
     }
     Exit::Failure
+}
+
+/// The exit code of a change of the deployment that was not made.
+fn exit_of_rollout(error: &RolloutError) -> Exit {
+    match error {
+        RolloutError::Io { .. } => Exit::Failure,
+        RolloutError::Damaged { .. } | RolloutError::Version { .. } | RolloutError::Artifact { .. } => Exit::Data,
+        RolloutError::Locked { .. } => Exit::Locked,
+        RolloutError::Unmet { is_refused: true, .. } | RolloutError::WasStopped { .. } => Exit::Refused,
+        RolloutError::Unmet { .. } => Exit::Inconclusive,
+        RolloutError::NothingDeployed
+        | RolloutError::Already { .. }
+        | RolloutError::SameArtifact { .. }
+        | RolloutError::Skips { .. }
+        | RolloutError::UnknownArtifact { .. }
+        | RolloutError::NoReason
+        | RolloutError::NothingToRollBack => Exit::Usage,
+    }
 }
 
 /// The exit code of a plan that cannot be made.

@@ -20,6 +20,7 @@
 
 mod ci;
 mod commands;
+mod deployments;
 mod exit;
 mod freshness;
 mod layout;

@@ -4,15 +4,19 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use routewright_engine::{Config, Override};
+use routewright_engine::{Config, Override, TableEntry};
 use stages::STAGES;
 
 use crate::ci::Ci;
+use crate::deployments::DeployTable;
 use crate::exit::UsageError;
 use crate::messages::{Color, Progress};
 
 /// Name of the settings file in a project folder.
 const CONFIG_FILE: &str = "pipeline.toml";
+
+/// Tables of settings of commands that are no stage, in the order of `pipeline.toml`.
+const TABLES: &[TableEntry] = &[TableEntry::of::<DeployTable>()];
 
 /// Flags of every command.
 #[derive(Debug, clap::Args)]
@@ -91,7 +95,7 @@ impl ProjectArguments {
             Some(path) => Some(path.clone()),
             None => Some(self.project.join(CONFIG_FILE)).filter(|path| path.exists()),
         };
-        Ok(Project { folder: self.project.clone(), config: Config::load(path.as_deref(), &overrides, STAGES)? })
+        Ok(Project { folder: self.project.clone(), config: Config::load(path.as_deref(), &overrides, STAGES, TABLES)? })
     }
 }
 

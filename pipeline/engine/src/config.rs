@@ -10,7 +10,7 @@ use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
-use crate::stage::{ParseError, ParseParams, StageEntry};
+use crate::stage::{ParseError, ParseParams, StageEntry, TableEntry};
 
 /// Table of the settings of the run itself.
 const RUN_TABLE: &str = "run";
@@ -136,11 +136,12 @@ struct Source<'a> {
 }
 
 impl Config {
-    /// Reads the file (defaults only where there is none), applies the flags in order, and checks everything.
+    /// Reads the file (defaults only where there is none), applies the flags in order, and checks everything: the tables of the run, of the
+    /// stages, and those of commands that are no stage.
     ///
     /// # Errors
     /// [`ConfigError`] for the first thing that cannot be, with line and caret where the file said it.
-    pub fn load(path: Option<&Path>, overrides: &[Override], stages: &[StageEntry]) -> Result<Self, ConfigError> {
+    pub fn load(path: Option<&Path>, overrides: &[Override], stages: &[StageEntry], tables: &[TableEntry]) -> Result<Self, ConfigError> {
         let text = match path {
             Some(path) => std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?,
             None => String::new(),
@@ -149,6 +150,7 @@ impl Config {
         let document = DeTable::parse(&text).map_err(|error| source.error(error.span(), error.message()))?;
         let mut parsers: Vec<(&'static str, ParseParams)> = vec![(RUN_TABLE, parse_run)];
         parsers.extend(stages.iter().map(|stage| (stage.name, stage.parse)));
+        parsers.extend(tables.iter().map(|table| (table.name, table.parse)));
 
         for (name, _) in document.get_ref() {
             if !parsers.iter().any(|(known, _)| *known == name.get_ref().as_ref()) {
@@ -185,7 +187,7 @@ impl Config {
         self.seed
     }
 
-    /// The settings of a stage, defaults included.
+    /// The settings of a stage or of another table, defaults included.
     pub fn table(&self, stage: &str) -> &Value {
         self.tables.get(stage).unwrap_or(&Value::Null)
     }
@@ -427,7 +429,7 @@ mod tests {
             .iter()
             .map(|(key, value)| Override { key: (*key).into(), value: (*value).into(), flag: format!("--set {key}={value}") })
             .collect();
-        Config::load(Some(&path), &overrides, STAGES)
+        Config::load(Some(&path), &overrides, STAGES, &[])
     }
 
     fn message(result: Result<Config, ConfigError>) -> String {

@@ -28,7 +28,7 @@
 //!
 //! const STAGES: &[StageEntry] = &[StageEntry::of::<Greet>()];
 //! let project = tempfile::tempdir()?;
-//! let config = Config::load(None, &[], STAGES)?;
+//! let config = Config::load(None, &[], STAGES, &[])?;
 //! let report = routewright_engine::run(&routewright_engine::Job::everything(project.path(), STAGES, &config), &())?;
 //! assert_eq!(report.stages[0].status, routewright_engine::Status::Ran);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -55,4 +55,4 @@ pub use plan::{Plan, PlanError, Planned, Selection};
 pub use record::{LastFailure, Reason, Record};
 pub use run::{Job, RunError, RunReport, StageReport, Status, run};
 pub use sources::expand_sources;
-pub use stage::{Context, FailureKind, Stage, StageEntry, StageError};
+pub use stage::{Context, FailureKind, Stage, StageEntry, StageError, Table, TableEntry};

@@ -377,7 +377,7 @@ mod tests {
     const STAGES: &[StageEntry] = &[StageEntry::of::<Read>(), StageEntry::of::<Shout>()];
 
     fn toml_unit_config(overrides: &[crate::Override]) -> Config {
-        Config::load(None, overrides, STAGES).unwrap()
+        Config::load(None, overrides, STAGES, &[]).unwrap()
     }
 
     fn statuses(project: &Path, config: &Config) -> Vec<Status> {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use crate::artifact::{Artifact, ArtifactError, Artifacts};
 use crate::observer::{Event, Observer};
@@ -175,6 +175,37 @@ pub struct StageEntry {
     pub(crate) run: RunStage,
 }
 
+/// Settings of commands that are no stage: a table of their own, beside those of the stages.
+pub trait Table {
+    /// Its name.
+    const NAME: &'static str;
+    /// Its settings; the default is what `pipeline.toml` says when it says nothing.
+    type Params: Default + Serialize + DeserializeOwned;
+
+    /// Checks what types cannot: ranges.
+    ///
+    /// # Errors
+    /// The key of the setting, and what is wrong with its value.
+    fn check(_params: &Self::Params) -> Result<(), (&'static str, String)> {
+        Ok(())
+    }
+}
+
+/// A table in a list of tables: its name, and its parser with the types taken away.
+#[derive(Clone, Copy, Debug)]
+pub struct TableEntry {
+    /// [`Table::NAME`].
+    pub name: &'static str,
+    pub(crate) parse: ParseParams,
+}
+
+impl TableEntry {
+    /// The entry of a table.
+    pub const fn of<T: Table>() -> Self {
+        Self { name: T::NAME, parse: |table| parse(table, T::check) }
+    }
+}
+
 /// Reads a table of settings into the stage's own type, checks it, and gives it back whole, defaults included.
 pub(crate) type ParseParams = fn(toml::de::ValueDeserializer<'_>) -> Result<serde_json::Value, ParseError>;
 
@@ -208,16 +239,19 @@ impl StageEntry {
             traces: S::TRACES,
             inputs: S::Inputs::paths,
             outputs: S::Outputs::paths,
-            parse: parse::<S>,
+            parse: |table| parse(table, S::check),
             sources: sources::<S>,
             run: run_stage::<S>,
         }
     }
 }
 
-fn parse<S: Stage>(table: toml::de::ValueDeserializer<'_>) -> Result<serde_json::Value, ParseError> {
-    let params = S::Params::deserialize(table).map_err(ParseError::Text)?;
-    S::check(&params).map_err(|(key, message)| ParseError::Value(key, message))?;
+fn parse<P: Serialize + DeserializeOwned>(
+    table: toml::de::ValueDeserializer<'_>,
+    check: fn(&P) -> Result<(), (&'static str, String)>,
+) -> Result<serde_json::Value, ParseError> {
+    let params = P::deserialize(table).map_err(ParseError::Text)?;
+    check(&params).map_err(|(key, message)| ParseError::Value(key, message))?;
     serde_json::to_value(&params).map_err(|error| ParseError::Value("", error.to_string()))
 }
 

@@ -151,7 +151,7 @@ fn rollout(world: World, seed: u64) -> Result<Rollout, rand_distr::NormalError> 
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
     let (steps, noise) = (Normal::new(0.0, 0.15)?, Normal::new(0.0, 0.6)?);
     let (mut drift, mut speed) = (0.0, 0.0);
-    let (mut all, mut recent): (Vec<Night>, Vec<Outcome>) = (Vec::new(), Vec::new());
+    let (mut outcomes, mut periods): (Vec<Outcome>, Vec<Period>) = (Vec::new(), Vec::new());
     // A day without the artifact comes first: shadow.
     for day in -1..NIGHTS {
         // Mean-reverting: success and latency wander, and weekends are quiet.
@@ -168,7 +168,7 @@ fn rollout(world: World, seed: u64) -> Result<Rollout, rand_distr::NormalError> 
             let latency = (5.0 + 0.3 * speed + noise.sample(&mut rng)).exp() * (1.0 + harm.slower);
             let mut happens = |rate: f64| rng.random::<f64>() < rate;
             let success = happens(base - harm.success / 100.0);
-            recent.push(Outcome {
+            outcomes.push(Outcome {
                 timestamp: Timestamp(day * DAY + DAY / 2),
                 group: if is_treated { Group::Treatment } else { Group::Control },
                 success: if happens(0.02) { None } else { Some(success) },
@@ -178,11 +178,11 @@ fn rollout(world: World, seed: u64) -> Result<Rollout, rand_distr::NormalError> 
                 fallback: is_treated.then(|| happens(0.3)),
             });
         }
-        recent.retain(|outcome| outcome.timestamp.day() + 7 >= day);
-        let period = Period { from: Timestamp(-DAY), to: Timestamp(i64::MAX), share };
-        let seen = nights(&recent, &[period], &settings, Timestamp((day + 2) * DAY));
-        all.extend(seen.last().filter(|night| night.day == day && day >= 0));
+        periods.push(Period { from: Timestamp(day * DAY), to: Timestamp((day + 1) * DAY), share });
     }
+    // Nights that are complete never change: one pass at the end sees what each night's look saw.
+    let mut all = nights(&outcomes, &periods, &settings, Timestamp((NIGHTS + 1) * DAY));
+    all.retain(|night| night.day >= 0);
     Ok(judged(&all, &settings))
 }
 

@@ -24,13 +24,17 @@ pub struct Verdict {
     pub words: String,
 }
 
-/// What is known beside the outcomes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Facts<'a> {
-    /// Whether the retained artifact can be trusted; else what is wrong with it.
-    pub artifact: Result<(), String>,
+/// A look at a rollout: what is known at a moment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Look<'a> {
+    /// The gateway's tasks, in any order; those of other times are left aside.
+    pub outcomes: &'a [Outcome],
     /// What the gate says.
     pub verdict: &'a Verdict,
+    /// The settings in force.
+    pub settings: &'a RolloutSettings,
+    /// The moment.
+    pub now: Timestamp,
 }
 
 /// Something that the next step needs.
@@ -106,8 +110,9 @@ impl Assessment {
     }
 }
 
-/// Looks at a deployment. `outcomes`: in any order, those of other times are left aside; `now`: the moment of the look.
-pub fn assess(deployment: &Deployment, outcomes: &[Outcome], facts: &Facts<'_>, settings: &RolloutSettings, now: Timestamp) -> Assessment {
+/// Looks at a deployment. `artifact`: whether its artifact can be trusted, else what is wrong with it.
+pub fn assess(deployment: &Deployment, artifact: &Result<(), String>, look: &Look<'_>) -> Assessment {
+    let &Look { outcomes, verdict, settings, now } = look;
     let periods = deployment.periods(settings);
     let nights = nights(outcomes, &periods, settings, now);
     let guardrails = guardrails(&nights, settings);
@@ -116,8 +121,8 @@ pub fn assess(deployment: &Deployment, outcomes: &[Outcome], facts: &Facts<'_>, 
     let requirements = next.map_or_else(Vec::new, |_| {
         let latest: Vec<Night> = nights.iter().filter(|night| night.period + 1 == periods.len()).copied().collect();
         let mut requirements = vec![
-            artifact(facts),
-            verdict(deployment, facts.verdict),
+            sound(artifact),
+            accepted(deployment, verdict),
             no_breach(&guardrails),
             never_stopped(deployment),
             days(deployment, settings, now),
@@ -147,16 +152,16 @@ pub fn assess(deployment: &Deployment, outcomes: &[Outcome], facts: &Facts<'_>, 
     Assessment { standing, next, requirements, guardrails, difference, nights, newest }
 }
 
-fn artifact(facts: &Facts<'_>) -> Requirement {
-    let detail = match &facts.artifact {
+fn sound(artifact: &Result<(), String>) -> Requirement {
+    let detail = match artifact {
         Ok(()) => "checksums, schema and golden decisions agree".to_owned(),
         Err(why) => format!("the artifact cannot be trusted: {why}"),
     };
-    Requirement { name: "artifact", met: facts.artifact.is_ok(), refuses: true, detail }
+    Requirement { name: "artifact", met: artifact.is_ok(), refuses: true, detail }
 }
 
 /// The gate's verdict on these very models; where it has judged others since, the one under which the artifact was given traffic.
-fn verdict(deployment: &Deployment, verdict: &Verdict) -> Requirement {
+fn accepted(deployment: &Deployment, verdict: &Verdict) -> Requirement {
     let is_about_it = verdict.models.as_ref() == Some(&deployment.models);
     let (met, refuses, detail) = match (&deployment.verdict, is_about_it) {
         (_, true) => (verdict.accepted, verdict.conclusive, verdict.words.clone()),
@@ -280,7 +285,7 @@ fn not_worse(nights: &[Night], settings: &RolloutSettings) -> Requirement {
 }
 
 /// Success against the baseline, with bounds for people; the requirement needs one test, the bounds forty.
-fn difference(nights: &[Night], settings: &RolloutSettings) -> Option<Difference> {
+pub(crate) fn difference(nights: &[Night], settings: &RolloutSettings) -> Option<Difference> {
     let tables = tables(nights);
     if tables.is_empty() {
         return None;

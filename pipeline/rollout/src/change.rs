@@ -4,10 +4,9 @@ use std::path::Path;
 
 use routewright_domain::Timestamp;
 
-use crate::assess::{Assessment, Facts, Standing, Verdict, assess, in_words};
+use crate::assess::{Assessment, Look, Standing, assess, in_words};
 use crate::deployment::{Accepted, Action, Configuration, DEPLOYMENT_VERSION, Deployment, Status, short};
 use crate::error::RolloutError;
-use crate::nights::Outcome;
 use crate::settings::{OnBreach, RolloutSettings};
 use crate::step::Step;
 use crate::store::{Retained, Store};
@@ -21,6 +20,17 @@ pub struct Ask<'a> {
     /// Folder of the artifact; none goes on with the one that is deployed.
     pub artifact: Option<&'a Path>,
     /// The reason for overriding what speaks against it, or makes it wait.
+    pub force: Option<&'a str>,
+}
+
+/// A rollback that somebody asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Back<'a> {
+    /// Beginning of the digest of a retained artifact, or `static` for the rules; none for the baseline.
+    pub to: Option<&'a str>,
+    /// Why, for the history.
+    pub reason: &'a str,
+    /// The reason for returning to an artifact that a guardrail stopped.
     pub force: Option<&'a str>,
 }
 
@@ -52,14 +62,8 @@ pub enum Advance {
 ///
 /// # Errors
 /// [`RolloutError`], and nothing has changed.
-pub fn deploy(
-    store: &Store,
-    ask: Ask<'_>,
-    outcomes: &[Outcome],
-    verdict: &Verdict,
-    settings: &RolloutSettings,
-    now: Timestamp,
-) -> Result<Deployment, RolloutError> {
+pub fn deploy(store: &Store, ask: Ask<'_>, look: &Look<'_>) -> Result<Deployment, RolloutError> {
+    let &Look { settings, now, .. } = look;
     if ask.force.is_some_and(|reason| reason.trim().is_empty()) {
         return Err(RolloutError::NoReason);
     }
@@ -83,7 +87,7 @@ pub fn deploy(
             return saved(store, deployment, settings);
         }
     }
-    take(store, &mut deployment, ask.step, forced, outcomes, verdict, settings, now)?;
+    take(store, &mut deployment, ask.step, forced, look)?;
     saved(store, deployment, settings)
 }
 
@@ -91,18 +95,11 @@ pub fn deploy(
 ///
 /// # Errors
 /// [`RolloutError`], and nothing has changed.
-pub fn advance(
-    store: &Store,
-    promote: Promote,
-    outcomes: &[Outcome],
-    verdict: &Verdict,
-    settings: &RolloutSettings,
-    now: Timestamp,
-) -> Result<(Advance, Option<Assessment>), RolloutError> {
+pub fn advance(store: &Store, promote: Promote, look: &Look<'_>) -> Result<(Advance, Option<Assessment>), RolloutError> {
+    let &Look { settings, now, .. } = look;
     let _lock = store.lock()?;
     let Some(mut deployment) = store.load()? else { return Ok((Advance::Nothing, None)) };
-    let facts = Facts { artifact: soundness(store, &deployment), verdict };
-    let assessment = assess(&deployment, outcomes, &facts, settings, now);
+    let assessment = assess(&deployment, &soundness(store, &deployment), look);
     let done = match (assessment.standing, assessment.next, promote) {
         (Standing::Breached, ..) => {
             let breached = assessment.breached().filter_map(|guardrail| Some((guardrail, guardrail.breached_on?)));
@@ -117,7 +114,7 @@ pub fn advance(
             }
         }
         (Standing::Ready, Some(next), Promote::WhenReady) => {
-            promoted(&mut deployment, next, None, verdict, settings, now);
+            promoted(&mut deployment, next, None, look);
             saved(store, deployment, settings)?;
             Advance::Promoted(next)
         }
@@ -127,22 +124,17 @@ pub fn advance(
     Ok((done, Some(assessment)))
 }
 
-/// Takes the rollout back: to the baseline, or to any retained artifact by the beginning of its digest, or to the static rules (`static`).
-/// Waits for nothing; an artifact that takes traffic is checked first.
+/// Takes the rollout back. Waits for nothing; an artifact that takes traffic is checked first.
 ///
 /// # Errors
 /// [`RolloutError`], and nothing has changed.
-pub fn roll_back(
-    store: &Store,
-    to: Option<&str>,
-    force: Option<&str>,
-    reason: &str,
-    settings: &RolloutSettings,
-    now: Timestamp,
-) -> Result<Deployment, RolloutError> {
+pub fn roll_back(store: &Store, back: Back<'_>, settings: &RolloutSettings, now: Timestamp) -> Result<Deployment, RolloutError> {
+    if back.force.is_some_and(|reason| reason.trim().is_empty()) {
+        return Err(RolloutError::NoReason);
+    }
     let _lock = store.lock()?;
     let mut deployment = store.load()?.ok_or(RolloutError::NothingDeployed)?;
-    match to {
+    match back.to {
         None if deployment.status == Status::RolledBack => return Err(RolloutError::NothingToRollBack),
         None => fall_back(store, &mut deployment, settings)?,
         Some("static") => rules(&mut deployment, settings),
@@ -151,13 +143,13 @@ pub fn roll_back(
             if digest == deployment.artifact && deployment.status == Status::Deployed {
                 return Err(RolloutError::SameArtifact { artifact: short(&digest) });
             }
-            if let Some(event) = deployment.stopped(&digest).filter(|_| force.is_none()) {
+            if let Some(event) = deployment.stopped(&digest).filter(|_| back.force.is_none()) {
                 return Err(RolloutError::WasStopped { artifact: short(&digest), day: date(event.time.day()), why: event.reason.clone() });
             }
             give_back(store, &mut deployment, &digest, settings)?;
         }
     }
-    deployment.note(now, Action::RollBack, reason.to_owned(), force.map(str::to_owned));
+    deployment.note(now, Action::RollBack, back.reason.to_owned(), back.force.map(str::to_owned));
     saved(store, deployment, settings)
 }
 
@@ -207,17 +199,8 @@ fn resumed(store: &Store, mut deployment: Deployment, settings: &RolloutSettings
 }
 
 /// Moves to a step, after everything that it needs.
-#[expect(clippy::too_many_arguments, reason = "the inputs of one look, and what was asked for")]
-fn take(
-    store: &Store,
-    deployment: &mut Deployment,
-    step: Step,
-    forced: Option<String>,
-    outcomes: &[Outcome],
-    verdict: &Verdict,
-    settings: &RolloutSettings,
-    now: Timestamp,
-) -> Result<(), RolloutError> {
+fn take(store: &Store, deployment: &mut Deployment, step: Step, forced: Option<String>, look: &Look<'_>) -> Result<(), RolloutError> {
+    let &Look { settings, now, .. } = look;
     let stage = deployment.stage;
     if step == stage {
         return Err(RolloutError::Already { step });
@@ -232,24 +215,18 @@ fn take(
     if let Some(next) = stage.next().filter(|next| *next != step && forced.is_none()) {
         return Err(RolloutError::Skips { now: stage, next, asked: step });
     }
-    let assessment = assess(deployment, outcomes, &Facts { artifact: Ok(()), verdict }, settings, now);
+    let assessment = assess(deployment, &Ok(()), look);
     if forced.is_none() && assessment.standing != Standing::Ready {
         let is_refused = assessment.standing != Standing::Waits;
         return Err(RolloutError::Unmet { step, requirements: assessment.unmet(), is_refused });
     }
-    promoted(deployment, step, forced, verdict, settings, now);
+    promoted(deployment, step, forced, look);
     Ok(())
 }
 
 /// Puts a larger step into the deployment.
-fn promoted(
-    deployment: &mut Deployment,
-    step: Step,
-    forced: Option<String>,
-    verdict: &Verdict,
-    settings: &RolloutSettings,
-    now: Timestamp,
-) {
+fn promoted(deployment: &mut Deployment, step: Step, forced: Option<String>, look: &Look<'_>) {
+    let &Look { verdict, settings, now, .. } = look;
     let words = format!("from {} to {}", deployment.stage.words(), step.words());
     if verdict.accepted && verdict.models.as_ref() == Some(&deployment.models) {
         deployment.verdict = Some(Accepted { at: now, words: verdict.words.clone() });

@@ -2,6 +2,7 @@
 //!
 //! * [`Deployment`]: `models/deployment.json`, which online routers follow: step, artifact, baseline, history.
 //! * [`assess`]: what the next [`Step`] waits for, and the [`Guardrail`]s, by tests that may be looked at every night; pure.
+//! * [`monitor()`]: the seed's block, its key metrics and its success criteria, measured.
 //! * [`Store`] with [`deploy`], [`advance`] and [`roll_back`]: the same on disk, each change one rename. Time is passed in.
 //!
 //! ```
@@ -19,6 +20,7 @@ mod change;
 mod deployment;
 mod error;
 mod guardrails;
+mod monitor;
 mod nights;
 mod settings;
 mod step;
@@ -28,11 +30,12 @@ mod time;
 #[cfg(test)]
 mod samples;
 
-pub use assess::{Assessment, Difference, Facts, Requirement, Standing, Verdict, assess};
-pub use change::{Advance, Ask, Promote, advance, deploy, roll_back};
+pub use assess::{Assessment, Difference, Look, Requirement, Standing, Verdict, assess};
+pub use change::{Advance, Ask, Back, Promote, advance, deploy, roll_back};
 pub use deployment::{Accepted, Action, Configuration, DEPLOYMENT_VERSION, Deployment, Event, Status};
 pub use error::RolloutError;
 pub use guardrails::{GUARDRAILS, Guardrail, GuardrailName, guardrails};
+pub use monitor::{Balance, Criterion, Measured, Met, Monitoring, SideMetrics, Task, Times, monitor};
 pub use nights::{Count, GroupNight, Night, Outcome, Period, nights};
 pub use settings::{OnBreach, RolloutSettings};
 pub use step::{LADDER, Step};

@@ -7,6 +7,7 @@ use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use routewright_router::{FOREST_FILE, Router};
 
@@ -19,6 +20,10 @@ const DEPLOYMENT: &str = "models/deployment.json";
 
 /// The lock, relative to the project. Its own, so that a rollback never waits for a run.
 const LOCK: &str = "models/.deployment.lock";
+
+/// How often the lock is tried for, and the pause between: half a second in all.
+const LOCK_TRIES: u32 = 25;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Beginning of the names of folders that are not whole yet, or not any more.
 const UNFINISHED: &str = ".unfinished-";
@@ -67,17 +72,21 @@ impl Store {
     /// Takes the lock.
     ///
     /// # Errors
-    /// [`RolloutError::Locked`] while another command holds it.
+    /// [`RolloutError::Locked`] where another command holds it for more than half a second.
     pub fn lock(&self) -> Result<StoreLock, RolloutError> {
         let path = self.project.join(LOCK);
         self.make_folder()?;
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
         let file = file.map_err(|source| failed("open", &path, source))?;
-        match file.try_lock() {
-            Ok(()) => Ok(StoreLock { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(RolloutError::Locked { path }),
-            Err(TryLockError::Error(source)) => Err(failed("lock", &path, source)),
+        // A change takes a moment: a rollback must not fail because a nightly look is at it.
+        for _ in 0..LOCK_TRIES {
+            match file.try_lock() {
+                Ok(()) => return Ok(StoreLock { _file: file }),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+                Err(TryLockError::Error(source)) => return Err(failed("lock", &path, source)),
+            }
         }
+        Err(RolloutError::Locked { path })
     }
 
     /// The deployment; none before the first.

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use routewright_domain::Timestamp;
 use routewright_rollout::{
-    Action, Advance, Ask, Outcome, Promote, RolloutError, RolloutSettings, Standing, Status, Step, Store, Verdict, advance, deploy,
-    roll_back,
+    Action, Advance, Ask, Assessment, Back, Deployment, Look, Outcome, Promote, RolloutError, RolloutSettings, Standing, Status, Step,
+    Store, Verdict, advance, deploy, roll_back,
 };
 use routewright_router::Group;
 
@@ -78,11 +78,25 @@ impl World {
     fn deploy(&self, step: Step, artifact: Option<u32>, force: Option<&str>, day: i64) -> Result<Step, RolloutError> {
         let folder = artifact.map(|seed| self.artifact(seed));
         let ask = Ask { step, artifact: folder.as_deref(), force };
-        deploy(&self.store, ask, &self.outcomes, &self.verdict(true), &self.settings, night(day)).map(|deployment| deployment.stage)
+        deploy(&self.store, ask, &self.seen(&self.verdict(true), day)).map(|deployment| deployment.stage)
+    }
+
+    fn seen<'a>(&'a self, verdict: &'a Verdict, day: i64) -> Look<'a> {
+        Look { outcomes: &self.outcomes, verdict, settings: &self.settings, now: night(day) }
+    }
+
+    /// The nightly look, under a verdict.
+    fn look_under(&self, verdict: &Verdict, day: i64) -> (Advance, Assessment) {
+        let (done, assessment) = advance(&self.store, Promote::WhenReady, &self.seen(verdict, day)).unwrap();
+        (done, assessment.unwrap())
     }
 
     fn look(&self, day: i64) -> Advance {
-        advance(&self.store, Promote::WhenReady, &self.outcomes, &self.verdict(true), &self.settings, night(day)).unwrap().0
+        self.look_under(&self.verdict(true), day).0
+    }
+
+    fn roll_back(&self, to: Option<&str>, day: i64) -> Result<Deployment, RolloutError> {
+        roll_back(&self.store, Back { to, reason: "a word", force: None }, &self.settings, night(day))
     }
 
     fn share(&self) -> f64 {
@@ -174,14 +188,8 @@ fn steps_are_not_skipped_and_wait_for_what_they_need() {
     let waits = world.deploy(Step::Canary, None, None, 0).unwrap_err();
     assert!(matches!(&waits, RolloutError::Unmet { is_refused: false, requirements, .. } if requirements.len() == 3), "{waits}");
     world.day(1, 0.0, 0, 80);
-    let kept = deploy(
-        &world.store,
-        Ask { step: Step::Canary, artifact: None, force: None },
-        &world.outcomes,
-        &world.verdict(false),
-        &world.settings,
-        night(2),
-    );
+    let ask = Ask { step: Step::Canary, artifact: None, force: None };
+    let kept = deploy(&world.store, ask, &world.seen(&world.verdict(false), 2));
     assert_eq!(kept.unwrap_err().to_string(), "canary (10 %) may not be taken: KEEP");
     assert_eq!(world.deploy(Step::Canary, None, None, 2).unwrap(), Step::Canary);
     assert!(matches!(world.deploy(Step::Canary, None, None, 2), Err(RolloutError::Already { .. })));
@@ -195,13 +203,11 @@ fn a_verdict_on_other_models_is_none() {
     world.deploy(Step::Shadow, Some(1), None, 0).unwrap();
     world.day(1, 0.0, 0, 80);
     let other = Verdict { models: Some("another".to_owned()), ..world.verdict(true) };
-    let look =
-        |verdict: &Verdict, day| advance(&world.store, Promote::WhenReady, &world.outcomes, verdict, &world.settings, night(day)).unwrap();
-    let (done, assessment) = look(&other, 2);
-    assert_eq!((done, assessment.unwrap().unmet()[0].name), (Advance::Waited, "verdict"));
-    assert_eq!(look(&world.verdict(true), 2).0, Advance::Promoted(Step::Canary));
+    let (done, assessment) = world.look_under(&other, 2);
+    assert_eq!((done, assessment.unmet()[0].name), (Advance::Waited, "verdict"));
+    assert_eq!(world.look(2), Advance::Promoted(Step::Canary));
     // The gate judges the next candidate meanwhile: the verdict of then counts.
-    let assessment = look(&other, 3).1.unwrap();
+    let assessment = world.look_under(&other, 3).1;
     assert!(assessment.requirements.iter().any(|requirement| requirement.name == "verdict" && requirement.met), "{assessment:?}");
 }
 
@@ -225,20 +231,20 @@ fn a_challenger_has_the_champion_as_its_baseline_and_falls_back_to_it() {
     assert_eq!((deployment.artifact, deployment.baseline.as_ref()), (challenger.clone(), Some(&champion)));
     assert_eq!(deployment.configuration.baseline_path, Some(format!("models/deployed/{champion}")));
     assert_eq!(world.share(), 0.0);
-    let back = roll_back(&world.store, None, None, "a word", &world.settings, night(day + 1)).unwrap();
+    let back = world.roll_back(None, day + 1).unwrap();
     assert_eq!(
         (back.artifact.clone(), back.stage, back.status, back.configuration.ab_test_percentage),
         (champion.clone(), Step::Full, Status::Deployed, 1.0)
     );
     assert_eq!(back.history.last().unwrap().action, Action::RollBack);
     // And on to the rules.
-    let rules = roll_back(&world.store, None, None, "a word", &world.settings, night(day + 2)).unwrap();
+    let rules = world.roll_back(None, day + 2).unwrap();
     assert_eq!((rules.status, rules.configuration.ab_test_percentage), (Status::RolledBack, 0.0));
-    assert!(matches!(roll_back(&world.store, None, None, "", &world.settings, night(day + 3)), Err(RolloutError::NothingToRollBack)));
+    assert!(matches!(world.roll_back(None, day + 3), Err(RolloutError::NothingToRollBack)));
     // And to any that is kept, by the beginning of its digest.
-    let again = roll_back(&world.store, Some(&champion[..8]), None, "a word", &world.settings, night(day + 3)).unwrap();
+    let again = world.roll_back(Some(&champion[..8]), day + 3).unwrap();
     assert_eq!((again.artifact.as_str(), again.stage), (champion.as_str(), Step::Full));
-    let unknown = roll_back(&world.store, Some("xyz"), None, "", &world.settings, night(day + 3)).unwrap_err();
+    let unknown = world.roll_back(Some("xyz"), day + 3).unwrap_err();
     assert!(unknown.to_string().starts_with("no retained artifact begins with `xyz`, there are "), "{unknown}");
 }
 
@@ -248,7 +254,7 @@ fn no_force_deploys_a_damaged_artifact_and_no_rollback_returns_to_one() {
     let damaged = world.artifact(3);
     std::fs::write(damaged.join("forest.bin"), b"nothing").unwrap();
     let ask = Ask { step: Step::Full, artifact: Some(&damaged), force: Some("trust me") };
-    let refused = deploy(&world.store, ask, &[], &world.verdict(true), &world.settings, night(0)).unwrap_err();
+    let refused = deploy(&world.store, ask, &world.seen(&world.verdict(true), 0)).unwrap_err();
     assert!(matches!(refused, RolloutError::Artifact { .. }), "{refused}");
     assert_eq!((world.store.load().unwrap(), world.store.retained().unwrap()), (None, Vec::new()));
     let day = world.climbed(1, 0);
@@ -256,8 +262,8 @@ fn no_force_deploys_a_damaged_artifact_and_no_rollback_returns_to_one() {
     // The champion rots on disk: the next step is refused nothing by that, but the rollback goes to the rules.
     std::fs::write(world.store.folder(&world.digest(1)).join("history.bin"), b"rot").unwrap();
     let digest = world.digest(1);
-    assert!(matches!(roll_back(&world.store, Some(&digest), None, "", &world.settings, night(day)), Err(RolloutError::Artifact { .. })));
-    let back = roll_back(&world.store, None, None, "", &world.settings, night(day)).unwrap();
+    assert!(matches!(world.roll_back(Some(&digest), day), Err(RolloutError::Artifact { .. })));
+    let back = world.roll_back(None, day).unwrap();
     assert_eq!(back.status, Status::RolledBack);
 }
 
@@ -267,9 +273,8 @@ fn a_rotten_artifact_is_not_promoted() {
     world.deploy(Step::Shadow, Some(1), None, 0).unwrap();
     world.day(1, 0.0, 0, 80);
     std::fs::write(world.store.folder(&world.digest(1)).join("forest.bin"), b"rot").unwrap();
-    let (done, assessment) =
-        advance(&world.store, Promote::WhenReady, &world.outcomes, &world.verdict(true), &world.settings, night(2)).unwrap();
-    assert_eq!((done, assessment.unwrap().standing), (Advance::Waited, Standing::Refused));
+    let (done, assessment) = world.look_under(&world.verdict(true), 2);
+    assert_eq!((done, assessment.standing), (Advance::Waited, Standing::Refused));
 }
 
 #[test]
@@ -315,7 +320,7 @@ fn two_commands_do_not_change_it_at_once() {
     let world = World::new();
     world.deploy(Step::Shadow, Some(1), None, 0).unwrap();
     let _held = world.store.lock().unwrap();
-    assert!(matches!(roll_back(&world.store, None, None, "", &world.settings, night(1)), Err(RolloutError::Locked { .. })));
+    assert!(matches!(world.roll_back(None, 1), Err(RolloutError::Locked { .. })));
 }
 
 #[test]

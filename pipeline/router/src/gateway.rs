@@ -176,6 +176,13 @@ impl Default for GatewayDecision {
     }
 }
 
+impl GatewayDecision {
+    /// Whether the learned side kept the static path for want of confidence, support or gain; unknown where it was not asked.
+    pub(crate) fn fell_back(&self) -> Option<bool> {
+        (self.learned_arm.is_some() || self.fallback.is_some()).then_some(self.fallback.is_some())
+    }
+}
+
 /// Shares traffic between the static rules and the learned router.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gateway {

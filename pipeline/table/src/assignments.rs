@@ -1,6 +1,6 @@
 //! Tasks that an A/B gateway put into groups, joined by task with the decisions that other logs hold of them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,6 +18,16 @@ use crate::scan::scan_days;
 pub(crate) const GROUP: &str = "log.ab_test_group";
 /// Key of the task among the further scalars of other logs.
 const TASK: &str = "log.task_id";
+/// Keys that a gateway may log beside what it must.
+const ROUTING_MS: &str = "log.latency_ms";
+const CONTEXT_FOUND: &str = "log.rag_hit";
+const CONTEXT_COUNT: &str = "log.rag_context_count";
+const ERROR: &str = "log.error";
+const FALLBACK: &str = "log.fallback";
+const HALLUCINATION: &str = "log.hallucination_detected";
+
+/// What a group may be called.
+const GROUPS: [&str; 2] = ["control", "treatment"];
 
 /// A task of an A/B gateway.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -44,6 +54,20 @@ pub struct Assignment {
     pub latency_ms: Option<f64>,
     /// Cost in US dollars, of that decision.
     pub cost: Option<f64>,
+    /// Time to the routing decision in milliseconds.
+    pub routing_ms: Option<f64>,
+    /// Whether retrieval found context.
+    pub context_found: Option<bool>,
+    /// Whether the learned router kept the static path for want of confidence, support or a model.
+    pub fallback: Option<bool>,
+    /// Whether the gateway met an error on its way to the decision.
+    pub routing_error: Option<bool>,
+    /// Whether the task's execution met an error, of that decision.
+    pub execution_error: Option<bool>,
+    /// Whether the answer was made up: as the gateway says, else that decision.
+    pub hallucination: Option<bool>,
+    /// The path that would have been right, of that decision, where somebody rated it.
+    pub optimal_path: Option<String>,
 }
 
 /// The columns of `assignments`, in the order of the file.
@@ -77,6 +101,49 @@ pub(crate) static ASSIGNMENT_COLUMNS: &[Column<Assignment>] = &[
         Access::Number(|row, value| row.latency_ms = Some(value)),
     ),
     column("cost", Known::Outcome, "USD", "cost, of that decision", Access::Number(|row, value| row.cost = Some(value))),
+    column("routing_ms", Known::Logged, "ms", "time to the routing decision", Access::Number(|row, value| row.routing_ms = Some(value))),
+    column(
+        "context_found",
+        Known::Logged,
+        "-",
+        "whether retrieval found context",
+        Access::Flag(|row, value| row.context_found = Some(value)),
+    ),
+    column(
+        "fallback",
+        Known::Logged,
+        "-",
+        "whether the learned router kept the static path for want of confidence, support or a model",
+        Access::Flag(|row, value| row.fallback = Some(value)),
+    ),
+    column(
+        "routing_error",
+        Known::Logged,
+        "-",
+        "whether the gateway met an error on its way to the decision",
+        Access::Flag(|row, value| row.routing_error = Some(value)),
+    ),
+    column(
+        "execution_error",
+        Known::Outcome,
+        "-",
+        "whether the task's execution met an error, of that decision",
+        Access::Flag(|row, value| row.execution_error = Some(value)),
+    ),
+    column(
+        "hallucination",
+        Known::Outcome,
+        "-",
+        "whether the answer was made up: as the gateway says, else that decision",
+        Access::Flag(|row, value| row.hallucination = Some(value)),
+    ),
+    column(
+        "optimal_path",
+        Known::Outcome,
+        "-",
+        "the path that would have been right, of that decision, where somebody rated it",
+        Access::Text(|row, value| row.optimal_path = Some(value)),
+    ),
 ];
 
 /// Whether a decision is a gateway's row: it names a group and carries no query, so there is nothing to learn a route from.
@@ -85,7 +152,8 @@ pub(crate) fn is_assignment(decision: &Decision) -> bool {
 }
 
 /// The tasks of a gateway's log among the decisions, joined with the other decisions on them by `task_id` or `trace_id`, in the order (timestamp,
-/// task). None where no log is a gateway's. Of several decisions on one task the one with an outcome counts, else the last.
+/// task). None where no log is a gateway's. Of several decisions on one task the one with an outcome counts, else the last. Where a gateway keeps
+/// no log of its own but names the group in its outcomes, these are the tasks.
 ///
 /// # Errors
 /// [`TableError`] for a table that cannot be read.
@@ -109,12 +177,26 @@ pub fn assignments(decisions: &Decisions) -> Result<Vec<Assignment>, TableError>
         ("success", DataType::Boolean),
         ("latency_ms", DataType::Float64),
         ("cost", DataType::Float64),
+        ("hallucination_detected", DataType::Boolean),
+        ("error", DataType::String),
+        ("optimal_path", DataType::String),
+        // As texts: what a log calls an error may be a flag in one and a message in another.
+        (ROUTING_MS, DataType::String),
+        (CONTEXT_FOUND, DataType::String),
+        (CONTEXT_COUNT, DataType::String),
+        (ERROR, DataType::String),
+        (FALLBACK, DataType::String),
+        (HALLUCINATION, DataType::String),
     ];
     let all = scan_days(decisions, &wanted)?;
     let gateway = || col(GROUP).is_not_null().and(col("query").eq(lit("")));
     let mut assigned = read_assigned(&all.clone().filter(gateway()).collect().map_err(failed)?).map_err(failed)?;
-    let positions: HashMap<String, usize> = assigned.iter().enumerate().map(|(at, row)| (row.task_id.clone(), at)).collect();
     let others = all.filter(gateway().not()).collect().map_err(failed)?;
+    let known: HashSet<&str> = assigned.iter().map(|row| row.task_id.as_str()).collect();
+    let own = read_own(&others, &known).map_err(failed)?;
+    assigned.extend(own);
+    assigned.sort_by(|a, b| (a.timestamp, &a.task_id).cmp(&(b.timestamp, &b.task_id)));
+    let positions: HashMap<String, usize> = assigned.iter().enumerate().map(|(at, row)| (row.task_id.clone(), at)).collect();
     join(&others, &positions, &mut assigned).map_err(failed)?;
     Ok(assigned)
 }
@@ -126,17 +208,53 @@ fn read_assigned(frame: &DataFrame) -> PolarsResult<Vec<Assignment>> {
     for row in 0..frame.height() {
         rows.push(Assignment {
             task_id: text("query_id", row)?,
-            timestamp: Timestamp(frame.column("timestamp")?.i64()?.get(row).unwrap_or(0)),
-            group: text(GROUP, row)?,
             method: text("policy_id", row)?,
-            path: text("path", row)?,
-            confidence: frame.column("confidence")?.f64()?.get(row),
             success: frame.column("success")?.bool()?.get(row),
-            ..Assignment::default()
+            ..logged(frame, row)?
         });
     }
-    rows.sort_by(|a, b| (a.timestamp, &a.task_id).cmp(&(b.timestamp, &b.task_id)));
     Ok(rows)
+}
+
+/// Decisions of other logs that name a group and that no gateway's log has: a task each, decided by its group's side.
+fn read_own(others: &DataFrame, known: &HashSet<&str>) -> PolarsResult<Vec<Assignment>> {
+    let (groups, ids, tasks) = (others.column(GROUP)?.str()?, others.column("trace_id")?.str()?, others.column(TASK)?.str()?);
+    let mut seen: HashSet<&str> = HashSet::new();
+    let mut rows = Vec::new();
+    for row in 0..others.height() {
+        let Some(group) = groups.get(row).filter(|group| GROUPS.contains(group)) else { continue };
+        let Some(task) = tasks.get(row).or(ids.get(row)) else { continue };
+        if known.contains(task) || ids.get(row).is_some_and(|id| known.contains(id)) || !seen.insert(task) {
+            continue;
+        }
+        let method = if group == "control" { "rule-based" } else { "ml" };
+        rows.push(Assignment { task_id: task.to_owned(), method: method.to_owned(), ..logged(others, row)? });
+    }
+    Ok(rows)
+}
+
+/// What a row says of the gateway, whichever log it stands in.
+fn logged(frame: &DataFrame, row: usize) -> PolarsResult<Assignment> {
+    let text = |column: &str| -> PolarsResult<Option<&str>> { Ok(frame.column(column)?.str()?.get(row)) };
+    let number = |text: Option<&str>| text.and_then(|text| text.parse::<f64>().ok());
+    let found = flag(text(CONTEXT_FOUND)?).or(number(text(CONTEXT_COUNT)?).map(|count| count > 0.0));
+    Ok(Assignment {
+        timestamp: Timestamp(frame.column("timestamp")?.i64()?.get(row).unwrap_or(0)),
+        group: text(GROUP)?.unwrap_or_default().to_owned(),
+        path: text("path")?.unwrap_or_default().to_owned(),
+        confidence: frame.column("confidence")?.f64()?.get(row),
+        routing_ms: number(text(ROUTING_MS)?).filter(|millis| 0.0 <= *millis),
+        context_found: found,
+        fallback: flag(text(FALLBACK)?),
+        routing_error: flag(text(ERROR)?),
+        hallucination: flag(text(HALLUCINATION)?),
+        ..Assignment::default()
+    })
+}
+
+/// A flag, or a message that is there.
+fn flag(text: Option<&str>) -> Option<bool> {
+    text.map(|text| !matches!(text, "" | "false" | "0" | "0.0" | "none"))
 }
 
 /// Adds what other logs know of the tasks.
@@ -144,6 +262,8 @@ fn join(others: &DataFrame, positions: &HashMap<String, usize>, assigned: &mut [
     let (ids, tasks) = (others.column("trace_id")?.str()?, others.column(TASK)?.str()?);
     let (successes, types) = (others.column("success")?.bool()?, others.column("query_type")?.str()?);
     let (latencies, costs) = (others.column("latency_ms")?.f64()?, others.column("cost")?.f64()?);
+    let (errors, made_up) = (others.column("error")?.str()?, others.column("hallucination_detected")?.bool()?);
+    let best = others.column("optimal_path")?.str()?;
     // Outcomes that came from other logs, by position: a joined decision without one must not hide another with one.
     let mut joined: BTreeMap<usize, Option<bool>> = BTreeMap::new();
     for row in 0..others.height() {
@@ -159,6 +279,10 @@ fn join(others: &DataFrame, positions: &HashMap<String, usize>, assigned: &mut [
         slot.query_type = types.get(row).map(str::to_owned);
         slot.latency_ms = latencies.get(row);
         slot.cost = costs.get(row);
+        // No error is only known of what has ended.
+        slot.execution_error = if errors.get(row).is_some_and(|error| !error.is_empty()) { Some(true) } else { success.map(|_| false) };
+        slot.hallucination = slot.hallucination.or(made_up.get(row));
+        slot.optimal_path = best.get(row).map(str::to_owned);
     }
     for (position, success) in joined {
         if let Some(slot) = assigned.get_mut(position) {
@@ -172,6 +296,7 @@ fn join(others: &DataFrame, positions: &HashMap<String, usize>, assigned: &mut [
 fn arrays(rows: &[Assignment]) -> Vec<ArrayRef> {
     let text = |get: fn(&Assignment) -> Option<&str>| -> ArrayRef { Arc::new(StringArray::from_iter(rows.iter().map(get))) };
     let number = |get: fn(&Assignment) -> Option<f64>| -> ArrayRef { Arc::new(Float64Array::from_iter(rows.iter().map(get))) };
+    let flag = |get: fn(&Assignment) -> Option<bool>| -> ArrayRef { Arc::new(BooleanArray::from_iter(rows.iter().map(get))) };
     vec![
         text(|row| Some(&row.task_id)),
         Arc::new(TimestampMicrosecondArray::from_iter_values(rows.iter().map(|row| row.timestamp.0)).with_timezone("UTC")),
@@ -181,9 +306,16 @@ fn arrays(rows: &[Assignment]) -> Vec<ArrayRef> {
         number(|row| row.confidence),
         text(|row| row.trace_id.as_deref()),
         text(|row| row.query_type.as_deref()),
-        Arc::new(BooleanArray::from_iter(rows.iter().map(|row| row.success))),
+        flag(|row| row.success),
         number(|row| row.latency_ms),
         number(|row| row.cost),
+        number(|row| row.routing_ms),
+        flag(|row| row.context_found),
+        flag(|row| row.fallback),
+        flag(|row| row.routing_error),
+        flag(|row| row.execution_error),
+        flag(|row| row.hallucination),
+        text(|row| row.optimal_path.as_deref()),
     ]
 }
 
@@ -260,6 +392,39 @@ mod tests {
         assert_eq!(read_assignments(&path).unwrap(), rows);
         let learnable: usize = decisions.iter().map(|day| day.unwrap().len()).sum();
         assert_eq!(learnable, 4, "rows without a query are no examples");
+    }
+
+    #[test]
+    fn what_a_gateway_logs_beside_what_it_must_is_kept() {
+        let log = [
+            gateway("task-1", "treatment", ",\"latency_ms\":12.5,\"rag_hit\":true,\"fallback\":\"low_confidence\",\"error\":\"timeout\""),
+            gateway("task-2", "control", ",\"latency_ms\":3,\"rag_context_count\":0,\"hallucination_detected\":true"),
+            gateway("task-3", "treatment", ",\"fallback\":false,\"error\":\"\""),
+        ];
+        let run = Run::of(log.concat().as_bytes());
+        let rows = assignments(&Decisions::open(&run.folder.path().join("decisions")).unwrap()).unwrap();
+        let seen: Vec<_> =
+            rows.iter().map(|row| (row.routing_ms, row.context_found, row.fallback, row.routing_error, row.hallucination)).collect();
+        let expected = [
+            (Some(12.5), Some(true), Some(true), Some(true), None),
+            (Some(3.0), Some(false), None, None, Some(true)),
+            (None, None, Some(false), Some(false), None),
+        ];
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn outcomes_that_name_their_group_are_tasks_where_no_gateway_has_a_log() {
+        let grouped = samples::E009.replace('\n', " ").replacen('{', "{\"ab_test_group\":\"treatment\",", 1) + "\n";
+        let other = grouped.replace("t-1", "t-2").replace("treatment", "control");
+        let run = Run::of((grouped + &other).as_bytes());
+        let rows = assignments(&Decisions::open(&run.folder.path().join("decisions")).unwrap()).unwrap();
+        let seen: Vec<_> =
+            rows.iter().map(|row| (row.task_id.as_str(), row.method.as_str(), row.success, row.latency_ms, row.execution_error)).collect();
+        assert_eq!(
+            seen,
+            [("t-1", "ml", Some(true), Some(234.0), Some(false)), ("t-2", "rule-based", Some(true), Some(234.0), Some(false))]
+        );
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! `gate`: what a release pipeline asks; reads the decision, says why in one paragraph, and answers with the exit code.
 
+use std::path::Path;
+
 use anyhow::Context;
 use routewright_engine::{Artifact, LastFailure, Record, digest_of};
+use routewright_rollout::Verdict;
 use serde::{Deserialize, Serialize};
 use stages::artifacts::DecisionReport;
 
@@ -15,7 +18,7 @@ use crate::project::ProjectArguments;
 const SCHEMA_VERSION: u64 = 1;
 
 /// Every verdict there is.
-const VERDICTS: &[&str] = &["ADOPT", "HYBRID", "KEEP", "INVESTIGATE_FEATURES", "OPTIMIZE_MODEL", "COST_BENEFIT"];
+pub(crate) const VERDICTS: &[&str] = &["ADOPT", "HYBRID", "KEEP", "INVESTIGATE_FEATURES", "OPTIMIZE_MODEL", "COST_BENEFIT"];
 
 /// Reasons that prove nothing either way.
 const INCONCLUSIVE: &[&str] = &["NOT_IDENTIFIED", "INSUFFICIENT_EVIDENCE", "INVALID_LOG"];
@@ -60,22 +63,52 @@ struct Answer {
     paragraph: String,
 }
 
+/// What the gate says, for whoever gives traffic on its word; signs nothing and prints nothing.
+///
+/// # Errors
+/// A decision that is there and cannot be read.
+pub(crate) fn judge(project: &Path, accepted: &[String]) -> anyhow::Result<Verdict> {
+    let place = project.join(DecisionReport::PATH);
+    if !place.exists() {
+        let words = "there is no decision; `routewright run` makes one".to_owned();
+        return Ok(Verdict { words, ..Verdict::default() });
+    }
+    let on_file = read(&place)?;
+    let document: serde_json::Value = crate::project::read_json(&place, "run")?;
+    let models = document.pointer("/provenance/artifact_digest").and_then(serde_json::Value::as_str).map(str::to_owned);
+    let doubt = doubt(project, &place)?;
+    let (exit, paragraph) = answer(&on_file, doubt.as_deref(), accepted);
+    let digest = digest_of(&place).with_context(|| format!("cannot read `{}`", place.display()))?.unwrap_or_default();
+    let signed = Override::read(project)?.map(|signed| {
+        let holds = signed.decision_digest == digest && doubt.is_none();
+        (signed, holds)
+    });
+    let (exit, words) = with_override(exit, paragraph, signed.as_ref());
+    Ok(Verdict { accepted: exit == Exit::Done, conclusive: exit != Exit::Inconclusive, models, words })
+}
+
+/// The decision on file, of a version that this program reads.
+fn read(place: &Path) -> anyhow::Result<OnFile> {
+    let on_file: OnFile = crate::project::read_json(place, "run")?;
+    if on_file.schema_version == SCHEMA_VERSION {
+        return Ok(on_file);
+    }
+    Err(UsageError(format!(
+        "`{}` has schema version {}, this program reads {SCHEMA_VERSION}; run it with the version that wrote it",
+        place.display(),
+        on_file.schema_version
+    ))
+    .into())
+}
+
 /// Reads the decision and answers.
 pub(crate) fn run(arguments: &Arguments, project: &ProjectArguments, messages: &Messages) -> anyhow::Result<Exit> {
     if let Some(unknown) = arguments.accept.iter().find(|verdict| !VERDICTS.contains(&verdict.as_str())) {
         return Err(UsageError(format!("`--accept {unknown}`: no such verdict, known are {}", VERDICTS.join(", "))).into());
     }
     let place = project.project.join(DecisionReport::PATH);
-    let on_file: OnFile = crate::project::read_json(&place, "run")?;
-    if on_file.schema_version != SCHEMA_VERSION {
-        return Err(UsageError(format!(
-            "`{}` has schema version {}, this program reads {SCHEMA_VERSION}; run it with the version that wrote it",
-            place.display(),
-            on_file.schema_version
-        ))
-        .into());
-    }
-    let doubt = doubt(project, &place)?;
+    let on_file = read(&place)?;
+    let doubt = doubt(&project.project, &place)?;
     let (exit, paragraph) = answer(&on_file, doubt.as_deref(), &arguments.accept);
     if let (Some(doubt), Some(_)) = (&doubt, &arguments.reason) {
         return Err(
@@ -105,7 +138,7 @@ pub(crate) fn run(arguments: &Arguments, project: &ProjectArguments, messages: &
 fn signed_off(
     arguments: &Arguments,
     project: &ProjectArguments,
-    place: &std::path::Path,
+    place: &Path,
     (verdict, reason): (&str, &str),
 ) -> anyhow::Result<Option<(Override, bool)>> {
     let digest = digest_of(place).with_context(|| format!("cannot read `{}`", place.display()))?.unwrap_or_default();
@@ -143,17 +176,17 @@ fn with_override(exit: Exit, paragraph: String, signed: Option<&(Override, bool)
 }
 
 /// Why the file may not be believed: a later run failed, or it is not what the stage wrote.
-fn doubt(project: &ProjectArguments, place: &std::path::Path) -> anyhow::Result<Option<String>> {
-    if let Some(failure) = LastFailure::read(&project.project) {
+fn doubt(project: &Path, place: &Path) -> anyhow::Result<Option<String>> {
+    if let Some(failure) = LastFailure::read(project) {
         return Ok(Some(format!("the decision is older than the last run, which failed at `{}`: {}", failure.stage, failure.message)));
     }
-    let Some(record) = Record::read(&project.project, "decide") else { return Ok(None) };
+    let Some(record) = Record::read(project, "decide") else { return Ok(None) };
     let found = digest_of(place).with_context(|| format!("cannot read `{}`", place.display()))?;
     if record.outputs.get(DecisionReport::PATH) != found.as_ref() {
         return Ok(Some("`reports/decision.json` is not what the stage `decide` wrote".to_owned()));
     }
     for (input, digest) in &record.inputs {
-        let place = project.project.join(input);
+        let place = project.join(input);
         let found = digest_of(&place).with_context(|| format!("cannot read `{}`", place.display()))?;
         if found.as_ref() != Some(digest) {
             return Ok(Some(format!("`{input}` has changed since the decision was made")));
@@ -163,13 +196,13 @@ fn doubt(project: &ProjectArguments, place: &std::path::Path) -> anyhow::Result<
 }
 
 /// Whether the artifact on disk holds other models than those that were judged.
-fn other_artifact(project: &ProjectArguments) -> anyhow::Result<Option<String>> {
-    let manifest = project.project.join(ARTIFACT).join("manifest.json");
+fn other_artifact(project: &Path) -> anyhow::Result<Option<String>> {
+    let manifest = project.join(ARTIFACT).join("manifest.json");
     if !manifest.exists() {
         return Ok(None);
     }
     let manifest: serde_json::Value = crate::project::read_json(&manifest, "run")?;
-    let decision: serde_json::Value = crate::project::read_json(&project.project.join(DecisionReport::PATH), "run")?;
+    let decision: serde_json::Value = crate::project::read_json(&project.join(DecisionReport::PATH), "run")?;
     let packed = manifest.pointer("/files/forest.bin/sha256");
     let judged = decision.pointer("/provenance/artifact_digest");
     Ok((packed != judged)

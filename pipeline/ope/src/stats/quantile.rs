@@ -7,9 +7,14 @@ use super::Confidence;
 
 /// The quantile of values in any order, interpolated linearly (type 7 of Hyndman and Fan, numpy's default); NaN of nothing.
 pub fn quantile(values: &[f64], probability: f64) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    quantile_of_sorted(&sorted, probability)
+    let Some(last) = values.len().checked_sub(1) else { return f64::NAN };
+    let mut values = values.to_vec();
+    let position = probability.clamp(0.0, 1.0) * last as f64;
+    let below = position.floor() as usize;
+    // Two neighbours are enough: no need to sort.
+    let (_, low, above) = values.select_nth_unstable_by(below, f64::total_cmp);
+    let high = above.iter().copied().min_by(f64::total_cmp).unwrap_or(*low);
+    *low + (high - *low) * (position - below as f64)
 }
 
 /// The quantile of values in ascending order, interpolated linearly (type 7); NaN of nothing.

@@ -23,6 +23,8 @@ struct Line<'a> {
     confidence: f64,
     ab_test_group: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    fallback: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     outcome: Option<&'static str>,
 }
 
@@ -51,6 +53,7 @@ impl GatewayLog {
             selected_master: named("selected_master", selected)?,
             confidence: share("confidence", decision.confidence)?,
             ab_test_group: if decision.group == Group::Treatment { "treatment" } else { "control" },
+            fallback: decision.fell_back(),
             outcome: None,
         };
         self.0.append(task_id, &line)

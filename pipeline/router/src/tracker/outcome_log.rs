@@ -67,6 +67,8 @@ struct Line<'a> {
     /// Outside the decision, so that no feature is made of what an online router does not know beforehand.
     learned_path: Option<&'a str>,
     ab_test_group: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fallback: Option<bool>,
 }
 
 #[derive(Serialize)]
@@ -144,6 +146,7 @@ impl OutcomeLog {
             },
             learned_path: decision.learned_arm.map(name),
             ab_test_group: decision.group.name(),
+            fallback: decision.fell_back(),
         };
         self.0.append(trace_id, &line)
     }
