@@ -105,7 +105,7 @@ pub fn advance(store: &Store, promote: Promote, look: &Look<'_>) -> Result<(Adva
             let breached = assessment.breached().filter_map(|guardrail| Some((guardrail, guardrail.breached_on?)));
             let why = breached.map(in_words).collect::<Vec<_>>().join(", ");
             if settings.on_breach == OnBreach::Rollback {
-                fall_back(store, &mut deployment, settings)?;
+                fall_back(store, &mut deployment, settings);
                 deployment.note(now, Action::Stop, why.clone(), None);
                 saved(store, deployment, settings)?;
                 Advance::Stopped(why)
@@ -136,7 +136,7 @@ pub fn roll_back(store: &Store, back: Back<'_>, settings: &RolloutSettings, now:
     let mut deployment = store.load()?.ok_or(RolloutError::NothingDeployed)?;
     match back.to {
         None if deployment.status == Status::RolledBack => return Err(RolloutError::NothingToRollBack),
-        None => fall_back(store, &mut deployment, settings)?,
+        None => fall_back(store, &mut deployment, settings),
         Some("static") => rules(&mut deployment, settings),
         Some(prefix) => {
             let digest = find(store, prefix)?;
@@ -146,7 +146,8 @@ pub fn roll_back(store: &Store, back: Back<'_>, settings: &RolloutSettings, now:
             if let Some(event) = deployment.stopped(&digest).filter(|_| back.force.is_none()) {
                 return Err(RolloutError::WasStopped { artifact: short(&digest), day: date(event.time.day()), why: event.reason.clone() });
             }
-            give_back(store, &mut deployment, &digest, settings)?;
+            let retained = store.verify_kept(&digest)?;
+            give_back(&mut deployment, retained, settings);
         }
     }
     deployment.note(now, Action::RollBack, back.reason.to_owned(), back.force.map(str::to_owned));
@@ -190,7 +191,7 @@ fn begin(before: Option<Deployment>, retained: &Retained, settings: &RolloutSett
 
 /// The deployment after a rollback, its artifact in shadow again.
 fn resumed(store: &Store, mut deployment: Deployment, settings: &RolloutSettings) -> Result<Deployment, RolloutError> {
-    store.verify(&store.folder(&deployment.artifact))?;
+    store.verify_kept(&deployment.artifact)?;
     deployment.status = Status::Deployed;
     deployment.stage = Step::Shadow;
     deployment.verdict = None;
@@ -211,7 +212,7 @@ fn take(store: &Store, deployment: &mut Deployment, step: Step, forced: Option<S
         deployment.note(now, Action::Reduce, format!("from {} to {}", stage.words(), step.words()), forced);
         return Ok(());
     }
-    store.verify(&store.folder(&deployment.artifact))?;
+    store.verify_kept(&deployment.artifact)?;
     if let Some(next) = stage.next().filter(|next| *next != step && forced.is_none()) {
         return Err(RolloutError::Skips { now: stage, next, asked: step });
     }
@@ -239,14 +240,11 @@ fn promoted(deployment: &mut Deployment, step: Step, forced: Option<String>, loo
 }
 
 /// Gives all traffic to the baseline; to the static rules where there is none, or where it cannot be trusted.
-fn fall_back(store: &Store, deployment: &mut Deployment, settings: &RolloutSettings) -> Result<(), RolloutError> {
-    let baseline = deployment.baseline.clone();
-    match baseline.filter(|baseline| store.verify(&store.folder(baseline)).is_ok()) {
-        Some(baseline) => give_back(store, deployment, &baseline, settings),
-        None => {
-            rules(deployment, settings);
-            Ok(())
-        }
+fn fall_back(store: &Store, deployment: &mut Deployment, settings: &RolloutSettings) {
+    let baseline = deployment.baseline.as_ref().map(|baseline| store.verify_kept(baseline));
+    match baseline {
+        Some(Ok(retained)) => give_back(deployment, retained, settings),
+        _ => rules(deployment, settings),
     }
 }
 
@@ -259,9 +257,8 @@ fn rules(deployment: &mut Deployment, settings: &RolloutSettings) {
 }
 
 /// Gives an earlier artifact the largest step it ever had, with the baseline it had then.
-fn give_back(store: &Store, deployment: &mut Deployment, digest: &str, settings: &RolloutSettings) -> Result<(), RolloutError> {
-    let retained = store.verify(&store.folder(digest))?;
-    let (stage, baseline) = match deployment.best_step(digest) {
+fn give_back(deployment: &mut Deployment, retained: Retained, settings: &RolloutSettings) {
+    let (stage, baseline) = match deployment.best_step(&retained.digest) {
         Some(event) => (event.stage, event.baseline.clone()),
         None => (Step::Shadow, None),
     };
@@ -270,7 +267,6 @@ fn give_back(store: &Store, deployment: &mut Deployment, digest: &str, settings:
     (deployment.artifact, deployment.models, deployment.version) = (retained.digest, retained.models, retained.version);
     deployment.verdict = None;
     deployment.configure(settings);
-    Ok(())
 }
 
 /// The retained artifact whose digest begins so.
@@ -289,7 +285,7 @@ fn find(store: &Store, prefix: &str) -> Result<String, RolloutError> {
 
 /// Whether the deployed artifact can be trusted.
 fn soundness(store: &Store, deployment: &Deployment) -> Result<(), String> {
-    store.verify(&store.folder(&deployment.artifact)).map(drop).map_err(|error| {
+    store.verify_kept(&deployment.artifact).map(drop).map_err(|error| {
         let causes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
         std::iter::once(error.to_string()).chain(causes.map(ToString::to_string)).collect::<Vec<_>>().join(": ")
     })

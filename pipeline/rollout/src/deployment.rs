@@ -1,6 +1,7 @@
 //! `models/deployment.json`: what online routers follow, and how it came about.
 
 use routewright_domain::Timestamp;
+use routewright_router::{GatewaySettings, Mode};
 use serde::{Deserialize, Serialize};
 
 use crate::nights::Period;
@@ -206,6 +207,19 @@ impl Deployment {
             }
         }
         found
+    }
+
+    /// The gateway's settings as this deployment has them; everything else stays. Where there is a baseline, the gateway's static path is the
+    /// baseline's.
+    #[must_use]
+    pub fn gateway(&self, settings: GatewaySettings) -> GatewaySettings {
+        let share = self.configuration.ab_test_percentage;
+        GatewaySettings {
+            use_learned_model: self.configuration.enable_neural,
+            mode: if share > 0.0 { Mode::Live } else { Mode::Shadow },
+            treatment_share: share,
+            ..settings
+        }
     }
 
     /// The environment variables of the seed, as lines for a shell.

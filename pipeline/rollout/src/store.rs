@@ -136,6 +136,19 @@ impl Store {
         check(&read_files(folder)?, folder)
     }
 
+    /// Checks an artifact that is kept, and that it is the one its name says.
+    ///
+    /// # Errors
+    /// [`RolloutError::Artifact`] with the first thing that is wrong.
+    pub fn verify_kept(&self, digest: &str) -> Result<Retained, RolloutError> {
+        let folder = self.folder(digest);
+        let retained = self.verify(&folder)?;
+        if retained.digest == digest {
+            return Ok(retained);
+        }
+        Err(RolloutError::Artifact { folder, source: format!("it holds another artifact, {}", retained.digest).into() })
+    }
+
     /// Keeps a copy of an artifact, after checking it; nothing is copied where it is kept already.
     ///
     /// # Errors
@@ -144,7 +157,7 @@ impl Store {
         let files = read_files(folder)?;
         let retained = check(&files, folder)?;
         let place = self.folder(&retained.digest);
-        if place.is_dir() && self.verify(&place).is_ok() {
+        if place.is_dir() && self.verify_kept(&retained.digest).is_ok() {
             return Ok(retained);
         }
         let parent = self.project.join(RETAINED);

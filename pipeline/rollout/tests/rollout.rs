@@ -8,7 +8,7 @@ use routewright_rollout::{
     Action, Advance, Ask, Assessment, Back, Deployment, Look, Outcome, Promote, RolloutError, RolloutSettings, Standing, Status, Step,
     Store, Verdict, advance, deploy, roll_back,
 };
-use routewright_router::Group;
+use routewright_router::{Environment, GatewaySettings, Group};
 
 const HOUR: i64 = 3_600_000_000;
 const DAY: i64 = 24 * HOUR;
@@ -278,6 +278,16 @@ fn a_rotten_artifact_is_not_promoted() {
 }
 
 #[test]
+fn an_artifact_that_was_exchanged_for_another_is_not_returned_to() {
+    let mut world = World::new();
+    let day = world.climbed(1, 0);
+    world.deploy(Step::Shadow, Some(2), None, day).unwrap();
+    std::fs::copy(world.artifact(3).join("manifest.json"), world.store.folder(&world.digest(1)).join("manifest.json")).unwrap();
+    let refused = world.roll_back(Some(&world.digest(1)), day).unwrap_err();
+    assert!(matches!(refused, RolloutError::Artifact { .. }), "{refused}");
+}
+
+#[test]
 fn artifacts_are_kept_while_they_may_be_wanted() {
     let mut world = World::new();
     world.settings.keep = 1;
@@ -342,4 +352,24 @@ fn the_file_has_the_keys_of_the_seed() {
         ),
         "{lines}"
     );
+}
+
+#[test]
+fn file_and_environment_steer_a_gateway_alike() {
+    let mut world = World::new();
+    world.deploy(Step::Shadow, Some(1), None, 0).unwrap();
+    for (step, day) in [(Step::Canary, 1), (Step::Full, 2)] {
+        world.deploy(step, None, Some("a test"), day).unwrap();
+        world.day(day, 0.5, 80, 80);
+        let deployment = world.store.load().unwrap().unwrap();
+        let lines = deployment.environment();
+        let variable = |name: &str| {
+            let value = lines.lines().find_map(|line| line.strip_prefix("export ")?.strip_prefix(name)?.strip_prefix('='))?;
+            Some(value.trim_matches('\'').to_owned())
+        };
+        let environment = Environment::read(variable).unwrap();
+        assert_eq!(environment.apply(GatewaySettings::default()), deployment.gateway(GatewaySettings::default()));
+        assert_eq!(environment.artifact, Some(PathBuf::from(&deployment.configuration.model_path)));
+        assert_eq!(deployment.gateway(GatewaySettings::default()).treatment_share, step.share(0.0));
+    }
 }

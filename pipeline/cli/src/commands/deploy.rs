@@ -108,7 +108,7 @@ fn status(as_environment: bool, at: Timestamp, project: &ProjectArguments, messa
     let settings = settings(&loaded)?;
     let tasks = tasks(&loaded, &[])?;
     let verdict = gate::judge(&loaded.folder, &settings.accept)?;
-    let artifact = store.verify(&store.folder(&deployment.artifact)).map(drop);
+    let artifact = store.verify_kept(&deployment.artifact).map(drop);
     let artifact = artifact.map_err(|error| format!("{:#}", anyhow::Error::from(error)));
     let look = Look { outcomes: &outcomes(&tasks), verdict: &verdict, settings: &settings, now: at };
     let assessment = assess(&deployment, &artifact, &look);
@@ -277,7 +277,7 @@ fn row(guardrail: &Guardrail, settings: &RolloutSettings) -> Vec<String> {
         format!("  {}", guardrail.name.words()),
         rate(guardrail.treatment),
         baseline,
-        format!("{:.2e}", guardrail.p_value),
+        if guardrail.p_value < 0.001 { format!("{:.1e}", guardrail.p_value) } else { format!("{:.3}", guardrail.p_value) },
         format!("{:.4}", guardrail.level),
         state,
     ]
