@@ -2,12 +2,11 @@
 
 mod importance;
 
-use rayon::prelude::*;
 use routewright_domain::{Arm, Seed};
 use routewright_engine::{Context, Stage, StageError};
 use routewright_forest::{Binned, Binning, Classified, MAX_BINS, Matrix, Rule as SurrogateRule, Scored, fit_surrogate, predict};
 use routewright_ope::{Explainability, Rule};
-use routewright_router::{Policy, PolicyScratch};
+use routewright_router::Policy;
 use routewright_table::FeatureTable;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +14,7 @@ use crate::artifacts::{
     CalibrationBin, CalibrationReport, ClassReport, ClassifierReport, Evaluation, Features, LatencyModelReport, Models, SuccessModelReport,
     TrainingReport,
 };
+use crate::predictions::{thinned, with_predictions};
 use crate::train::{Label, labels};
 
 /// Features of the importance table that come from the ten most important ones.
@@ -42,6 +42,8 @@ pub(crate) struct EvaluateParams {
     pub calibration_resamples: u32,
     /// Depth of the tree that imitates the learned router.
     pub surrogate_depth: u16,
+    /// Rows of each window, at most, from which that tree learns and on which it is judged.
+    pub surrogate_rows: usize,
 }
 
 impl Default for EvaluateParams {
@@ -56,6 +58,7 @@ impl Default for EvaluateParams {
             dependence_values: 12,
             calibration_resamples: 200,
             surrogate_depth: routewright_forest::MAX_SURROGATE_DEPTH,
+            surrogate_rows: 100_000,
         }
     }
 }
@@ -66,7 +69,7 @@ pub(crate) struct Evaluate;
 impl Stage for Evaluate {
     const NAME: &'static str = "evaluate";
     const SUMMARY: &'static str = "judges the models on the held-out window: accuracy, calibration, importance, explainability";
-    const VERSION: u32 = 4;
+    const VERSION: u32 = 5;
     const USES_SEED: bool = true;
     type Params = EvaluateParams;
     type Inputs = (Features, Models, TrainingReport);
@@ -78,6 +81,7 @@ impl Stage for Evaluate {
             ("importance_rows", params.importance_rows),
             ("importance_repeats", params.importance_repeats as usize),
             ("surrogate_depth", usize::from(params.surrogate_depth)),
+            ("surrogate_rows", params.surrogate_rows),
             ("dependence_values", params.dependence_values),
             ("calibration_resamples", params.calibration_resamples as usize),
         ];
@@ -285,26 +289,24 @@ impl Judged<'_> {
 
     /// A shallow tree that says where the learned router leaves the static one, and for which path.
     fn surrogate(&self) -> Result<(Explainability, String, SurrogateRule), StageError> {
-        let training = self.table.training_rows();
+        let most = self.params.surrogate_rows;
+        let (training, held_out) = (thinned(self.table.training_rows().as_slice(), most), thinned(self.rows, most));
         let matrix = self.matrix()?;
-        let label = |(row, scratch): &mut (Vec<f32>, PolicyScratch), position: &u32| {
-            self.table.copy_row(*position as usize, row);
-            let static_arm = self.table.outcomes.static_arms[*position as usize];
-            let chosen = self.policy.choose(row, static_arm, scratch).arm;
-            (*position, chosen.filter(|arm| Some(*arm) != static_arm).map_or(0, |arm| arm.0 + 1))
-        };
-        let rows: Vec<u32> = training.as_slice().iter().chain(self.rows).copied().collect();
-        let room = || (vec![0.0; self.table.features.len()], PolicyScratch::default());
-        let chosen: Vec<(u32, u16)> = rows.par_iter().map_init(room, label).collect();
+        let rows: Vec<u32> = training.iter().chain(&held_out).copied().collect();
+        let chosen = with_predictions(self.policy, self.table, &rows, |position, predictions| {
+            let static_arm = self.table.outcomes.static_arms[rows[position] as usize];
+            let chosen = self.policy.decide(static_arm, predictions).arm;
+            chosen.filter(|arm| Some(*arm) != static_arm).map_or(0, |arm| arm.0 + 1)
+        });
         let mut labels = vec![0; self.table.n_rows()];
-        for (position, label) in chosen {
-            labels[position as usize] = label;
+        for (row, label) in rows.iter().zip(chosen) {
+            labels[*row as usize] = label;
         }
         let mut classes = vec!["as the static router".to_owned()];
         classes.extend_from_slice(self.table.paths.names());
         let columns: Vec<String> = self.table.names().into_iter().map(str::to_owned).collect();
         let binned = Binned::new(&matrix, MAX_BINS);
-        let found = fit_surrogate(&matrix, &binned, (training.as_slice(), self.rows), &labels, classes.len(), self.params.surrogate_depth)?;
+        let found = fit_surrogate(&matrix, &binned, (&training, &held_out), &labels, classes.len(), self.params.surrogate_depth)?;
         let top10: f64 = self.training.impurity.iter().take(TOP).map(|share| share.share).sum();
         let explainability = Explainability::judge(found.fidelity, found.depth, top10, &Rule::default());
         Ok((explainability, found.rules(&columns, &classes), found.structure(&columns, &classes)))

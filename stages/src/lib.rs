@@ -16,6 +16,7 @@ mod explore;
 mod export;
 mod features;
 mod ingest;
+mod predictions;
 mod replay;
 mod report;
 mod time;

@@ -41,7 +41,7 @@ impl Stage for Replay {
     const NAME: &'static str = "replay";
     const SUMMARY: &'static str =
         "estimates what the learned router, the static one and the controls would have earned on the held-out window";
-    const VERSION: u32 = 4;
+    const VERSION: u32 = 5;
     const USES_SEED: bool = true;
     type Params = ReplayParams;
     type Inputs = (Features, Models, TrainingReport);
@@ -63,7 +63,7 @@ impl Stage for Replay {
             return Err(StageError::data("the held-out window has no decision whose outcome and static path are known"));
         }
         let learned = choose(&models.policy, &table, &held_out);
-        let classified = classify(&models.policy, &table, &held_out);
+        let classified = classify(&models.policy, &table, &held_out)?;
         let cells = Cells::collect(&table, &held_out);
         let logged = LoggedRows::of_queries(&table, &held_out)?;
         let arms: Vec<Arm> = learned.iter().map(|choice| choice.arm).collect();

@@ -6,12 +6,12 @@ use routewright_ope::{
     Confidence, ESTIMATORS, Estimator, Needs, OpeError, PropensitySource, Sample, Terms, cressie_read, estimator, mrdr_weights,
     paired_difference, percentile_interval, slope,
 };
-use routewright_router::PolicyScratch;
 
 use super::judge::Judge;
 use super::logged::LoggedRows;
 use super::policies::Choices;
 use crate::artifacts::{Answer, Bounded};
+use crate::predictions::{thinned, with_predictions};
 
 /// Resamples of the bootstrap: ends of 95 % intervals to about a tenth of a standard error.
 const RESAMPLES: usize = 400;
@@ -28,6 +28,9 @@ const TUNED: [&str; 4] = ["clipped_ips", "clipped_dr", "switch_dr", "dr_os"];
 /// Trees and leaf size of the model that MRDR fits: a nuisance, not the product.
 const MRDR_TREES: u32 = 50;
 const MRDR_LEAF: u32 = 20;
+
+/// Rows of the training window that it is fitted on, at most.
+const MRDR_ROWS: usize = 100_000;
 
 /// Reward models for the rows of a log, n × k, row after row.
 #[derive(Clone, Copy)]
@@ -163,8 +166,11 @@ pub(super) fn mrdr_model(
 ) -> Result<Option<Vec<f64>>, Box<dyn std::error::Error + Send + Sync>> {
     let table = judge.table;
     let training = table.training_rows();
-    let known: Vec<usize> =
-        training.as_slice().iter().map(|row| *row as usize).filter(|row| table.outcomes.static_arms[*row].is_some()).collect();
+    let known: Vec<usize> = thinned(training.as_slice(), MRDR_ROWS)
+        .into_iter()
+        .map(|row| row as usize)
+        .filter(|row| table.outcomes.static_arms[*row].is_some())
+        .collect();
     let baseline: Vec<Arm> = known.iter().filter_map(|row| table.outcomes.static_arms[*row]).collect();
     if known.is_empty() {
         return Ok(None);
@@ -173,16 +179,11 @@ pub(super) fn mrdr_model(
     if logged.source != PropensitySource::Logged || logged.rows.is_empty() {
         return Ok(None);
     }
-    let (mut features, mut scratch) = (vec![0.0; table.features.len()], PolicyScratch::default());
-    let choices: Vec<Arm> = logged
-        .rows
-        .iter()
-        .zip(&logged.baseline)
-        .map(|(row, fixed)| {
-            table.copy_row(*row, &mut features);
-            judge.policy.choose(&features, Some(*fixed), &mut scratch).arm.unwrap_or(*fixed)
-        })
-        .collect();
+    let of_log: Vec<u32> = logged.rows.iter().map(|row| *row as u32).collect();
+    let choices: Vec<Arm> = with_predictions(judge.policy, table, &of_log, |position, predictions| {
+        let fixed = logged.baseline[position];
+        judge.policy.decide(Some(fixed), predictions).arm.unwrap_or(fixed)
+    });
     let target = routewright_domain::Target::deterministic(logged.n_arms, &choices)?;
     let weights: Vec<f32> = mrdr_weights(&Sample::new(logged.log()?, &target)?).into_iter().map(|weight| weight as f32).collect();
     let columns: Vec<Vec<f32>> =

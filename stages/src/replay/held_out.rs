@@ -27,6 +27,13 @@ pub(super) struct HeldOut {
     pub static_source: String,
 }
 
+impl HeldOut {
+    /// Rows of the table that hold the queries' features, one per query.
+    pub fn feature_rows(&self) -> Vec<u32> {
+        self.queries.iter().map(|query| query.row as u32).collect()
+    }
+}
+
 /// Groups rows by query and finds the static choice: as logged, or one fixed path where the log names none.
 pub(super) fn group(table: &FeatureTable, rows: &[u32], fixed: Option<Arm>) -> HeldOut {
     let mut held_out = HeldOut::default();

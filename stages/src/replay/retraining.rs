@@ -8,7 +8,7 @@ use routewright_domain::{Arm, Seed};
 use routewright_engine::StageError;
 use routewright_forest::{Binned, ForestParams, MAX_BINS, Matrix, fit_regressor};
 use routewright_ope::Confidence;
-use routewright_router::{Calibration, Forest, Policy, PolicyScratch, SuccessModel};
+use routewright_router::{Calibration, Forest, Policy, SuccessModel};
 
 use super::held_out::{HeldOut, group};
 use super::judge::Judge;
@@ -16,6 +16,7 @@ use super::logged::LoggedRows;
 use super::paired::Cells;
 use super::regime::Regime;
 use crate::artifacts::{AgePoint, RetrainingResult, UpliftResult};
+use crate::predictions::with_predictions;
 
 /// Blocks of the second half.
 const N_BLOCKS: usize = 4;
@@ -110,15 +111,10 @@ fn compare(judge: &Judge<'_>, regime: Regime<'_>, window: &HeldOut, fresh: &[Arm
 
 /// A router's choices on a block.
 fn choices(judge: &Judge<'_>, policy: &Policy, window: &HeldOut) -> Vec<Arm> {
-    let (mut row, mut scratch) = (vec![0.0; judge.table.features.len()], PolicyScratch::default());
-    window
-        .queries
-        .iter()
-        .map(|query| {
-            judge.table.copy_row(query.row, &mut row);
-            policy.choose(&row, Some(query.static_arm), &mut scratch).arm.unwrap_or(query.static_arm)
-        })
-        .collect()
+    let fixed = |position: usize| window.queries[position].static_arm;
+    with_predictions(policy, judge.table, &window.feature_rows(), |position, predictions| {
+        policy.decide(Some(fixed(position)), predictions).arm.unwrap_or(fixed(position))
+    })
 }
 
 /// Success regressors on some rows, with the rules of the learned router.

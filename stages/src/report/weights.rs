@@ -2,10 +2,11 @@
 //!
 //! Measured on a sample of fixed size, so that it takes seconds for logs of any length.
 
-use rayon::prelude::*;
 use routewright_domain::Arm;
-use routewright_router::{Policy, PolicyScratch};
+use routewright_router::Policy;
 use routewright_table::FeatureTable;
+
+use crate::predictions::{thinned, with_predictions};
 
 /// Held-out rows whose choices are looked at.
 const WEIGHT_ROWS: usize = 10_000;
@@ -29,12 +30,6 @@ pub(super) struct WeightSample {
     pub is_whole: bool,
 }
 
-/// At most so many rows, evenly spread.
-fn thinned(rows: &[u32], most: usize) -> Vec<u32> {
-    let every = rows.len().div_ceil(most.max(1)).max(1);
-    rows.iter().step_by(every).copied().collect()
-}
-
 /// Where the log has propensities, what the learned router's choices weigh.
 pub(super) fn weights(table: &FeatureTable, policy: &Policy) -> Option<WeightSample> {
     let outcomes = &table.outcomes;
@@ -48,16 +43,8 @@ pub(super) fn weights(table: &FeatureTable, policy: &Policy) -> Option<WeightSam
     if known.is_empty() {
         return None;
     }
-    let choices: Vec<Option<Arm>> = known
-        .par_iter()
-        .map_init(
-            || (PolicyScratch::default(), vec![0.0; table.features.len()]),
-            |(scratch, values), row| {
-                table.copy_row(*row as usize, values);
-                policy.choose(values, outcomes.static_arms[*row as usize], scratch).arm
-            },
-        )
-        .collect();
+    let static_arm = |position: usize| outcomes.static_arms[known[position] as usize];
+    let choices = with_predictions(policy, table, &known, |position, predictions| policy.decide(static_arm(position), predictions).arm);
     let weight = |(row, choice): (&u32, &Option<Arm>)| match outcomes.propensities[*row as usize] {
         Some(propensity) if *choice == Some(outcomes.arms[*row as usize]) => 1.0 / propensity.get(),
         _ => 0.0,

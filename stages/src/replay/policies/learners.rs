@@ -1,12 +1,13 @@
 //! The ways to use what was learned: E-009's approaches 1 and 2 and its variations.
 
-use rayon::prelude::*;
 use routewright_domain::Arm;
 use routewright_engine::StageError;
+use routewright_forest::{Matrix, most_probable, predict};
 use routewright_router::{Policy, PolicyScratch};
 use routewright_table::FeatureTable;
 
 use super::{Choices, Setting};
+use crate::predictions::with_predictions;
 use crate::replay::held_out::{HeldOut, Query};
 
 /// What the learned router decides on one query.
@@ -31,31 +32,32 @@ pub(in crate::replay) struct Classified {
 
 /// The learned router's choices, one per query, in parallel.
 pub(in crate::replay) fn choose(policy: &Policy, table: &FeatureTable, held_out: &HeldOut) -> Vec<Learned> {
-    let decide = |(row, scratch): &mut (Vec<f32>, PolicyScratch), query: &Query| {
-        table.copy_row(query.row, row);
-        policy.predict(row, scratch);
+    with_predictions(policy, table, &held_out.feature_rows(), |position, predictions| {
+        let query = &held_out.queries[position];
         // A path that was not allowed has no utility, so it is never preferred.
-        for (path, utility) in scratch.utility.iter_mut().enumerate() {
+        for (path, utility) in predictions.utility.iter_mut().enumerate() {
             if !table.outcomes.allows(query.row, Arm(path as u16)) {
                 *utility = f64::NAN;
             }
         }
-        let choice = policy.decide(Some(query.static_arm), scratch);
-        Learned { arm: choice.arm.unwrap_or(query.static_arm), preferred: choice.learned_arm, predictions: scratch.clone() }
-    };
-    held_out.queries.par_iter().map_init(|| (vec![0.0; table.features.len()], PolicyScratch::default()), decide).collect()
+        let choice = policy.decide(Some(query.static_arm), predictions);
+        let predictions = std::mem::take(predictions);
+        Learned { arm: choice.arm.unwrap_or(query.static_arm), preferred: choice.learned_arm, predictions }
+    })
 }
 
 /// What the classifier says, one per query; empty without a classifier.
-pub(in crate::replay) fn classify(policy: &Policy, table: &FeatureTable, held_out: &HeldOut) -> Vec<Classified> {
-    let mut row = vec![0.0; table.features.len()];
-    let mut probabilities = Vec::new();
-    let queries = held_out.queries.iter().filter_map(|query| {
-        table.copy_row(query.row, &mut row);
-        let arm = policy.classify(&row, &mut probabilities)?;
-        Some(Classified { arm, probability: probabilities[arm.index()] })
+///
+/// # Errors
+/// Columns of features of unequal length.
+pub(in crate::replay) fn classify(policy: &Policy, table: &FeatureTable, held_out: &HeldOut) -> Result<Vec<Classified>, StageError> {
+    let Some(classifier) = &policy.classifier else { return Ok(Vec::new()) };
+    let shares = predict(classifier, &Matrix::new(&table.features)?, &held_out.feature_rows());
+    let said = shares.chunks_exact(classifier.n_outputs()).map(|shares| {
+        let class = most_probable(shares);
+        Classified { arm: Arm(class as u16), probability: shares[class] }
     });
-    queries.collect()
+    Ok(said.collect())
 }
 
 /// Approach 2: the path of highest utility, with the fallback.
