@@ -33,9 +33,14 @@ mod project;
 use std::process::ExitCode;
 
 use clap::Parser;
+use mimalloc::MiMalloc;
 
 use crate::messages::Messages;
 use crate::project::ProjectArguments;
+
+/// Threads that parse, encode and grow trees ask for memory all the time.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Learn from logs of routing outcomes which path a query should take, judge it honestly, ship it
 #[derive(Debug, Parser)]
