@@ -190,8 +190,14 @@ pub fn assignments(decisions: &Decisions) -> Result<Vec<Assignment>, TableError>
     ];
     let all = scan_days(decisions, &wanted)?;
     let gateway = || col(GROUP).is_not_null().and(col("query").eq(lit("")));
-    let mut assigned = read_assigned(&all.clone().filter(gateway()).collect().map_err(failed)?).map_err(failed)?;
-    let others = all.filter(gateway().not()).collect().map_err(failed)?;
+    // In one piece: a row of a column in many has to be looked for.
+    let collected = |rows: LazyFrame| -> Result<DataFrame, TableError> {
+        let mut frame = rows.collect().map_err(failed)?;
+        frame.rechunk_mut();
+        Ok(frame)
+    };
+    let mut assigned = read_assigned(&collected(all.clone().filter(gateway()))?).map_err(failed)?;
+    let others = collected(all.filter(gateway().not()))?;
     let known: HashSet<&str> = assigned.iter().map(|row| row.task_id.as_str()).collect();
     let own = read_own(&others, &known).map_err(failed)?;
     assigned.extend(own);

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
 use routewright_domain::{Decision, LayerAttempt, Paths, Timestamp};
 
 use crate::assignments::is_assignment;
@@ -11,6 +12,9 @@ use crate::columns::{DECISION_COLUMNS, LAYER_COLUMNS};
 use crate::error::TableError;
 use crate::extras::ExtraKind;
 use crate::parquet_file::{PATHS_KEY, SOURCES_KEY, TableReader, merge_extras, take_columns, take_extras};
+
+/// Days that are in memory at a time while all are read.
+const MAX_DAYS_AT_ONCE: usize = 4;
 
 /// A folder of decisions: `day=YYYY-MM-DD/*.parquet`. Holds no rows; reads a day at a time.
 #[derive(Clone, Debug)]
@@ -141,12 +145,22 @@ impl Decisions {
 
     /// All decisions that say something about routing a query, one item per day, in the order (timestamp, `trace_id`). Left out are the
     /// rows of an A/B gateway, which carry no query and of which other logs hold the decision: see [`assignments`](crate::assignments).
+    ///
+    /// Days are read by several threads, so a few of them are in memory at a time.
     pub fn iter(&self) -> impl Iterator<Item = Result<Vec<Decision>, TableError>> {
-        self.days.keys().map(|day| {
-            let mut decisions = self.read_day(day)?;
-            decisions.retain(|decision| !is_assignment(decision));
-            Ok(decisions)
+        let days: Vec<&str> = self.days.keys().map(String::as_str).collect();
+        let at_once = rayon::current_num_threads().clamp(1, MAX_DAYS_AT_ONCE);
+        (0..days.len()).step_by(at_once).flat_map(move |start| {
+            let days = &days[start..days.len().min(start + at_once)];
+            days.par_iter().map(|day| self.read_routed(day)).collect::<Vec<_>>()
         })
+    }
+
+    /// The decisions of one day that say something about routing a query.
+    fn read_routed(&self, day: &str) -> Result<Vec<Decision>, TableError> {
+        let mut decisions = self.read_day(day)?;
+        decisions.retain(|decision| !is_assignment(decision));
+        Ok(decisions)
     }
 }
 
