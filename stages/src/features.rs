@@ -61,7 +61,7 @@ pub(crate) struct BuildFeatures;
 impl Stage for BuildFeatures {
     const NAME: &'static str = "features";
     const SUMMARY: &'static str = "computes what was known when each decision was made, and splits the log by time";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const USES_SEED: bool = true;
     type Params = FeaturesParams;
     type Inputs = (DecisionTable,);

@@ -13,7 +13,7 @@ use crate::request::Request;
 use crate::types::TypeCentres;
 
 /// Version of [`Schema`] and of the meaning of its columns; a reader refuses any other.
-pub const SCHEMA_VERSION: u32 = 2;
+pub const SCHEMA_VERSION: u32 = 3;
 
 /// What a column's numbers are. A missing value is NaN in every kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -494,7 +494,7 @@ mod tests {
     #[test]
     fn a_schema_of_another_version_is_refused_as_such_whatever_else_differs() {
         let error = Schema::from_json(br#"{"version":1,"embedder":{"word_buckets":8192}}"#).unwrap_err();
-        assert_eq!(error.to_string(), "feature schema version 1, this program reads 2: fit and export it again with this program");
+        assert_eq!(error.to_string(), "feature schema version 1, this program reads 3: fit and export it again with this program");
     }
 
     #[test]

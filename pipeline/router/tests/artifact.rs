@@ -128,9 +128,27 @@ fn a_batch_decides_as_one_by_one() {
     }
 }
 
+/// Queries in other languages, in code, and of nothing that tells a language.
+const STRANGE_TEXTS: [&str; 14] = [
+    "¿por qué se rompe la página cuando reinicio el servidor?",
+    "pourquoi la page ne s'ouvre pas quand je redémarre le serveur ?",
+    "warum öffnet sich die Seite nicht, wenn ich den Server neu starte?",
+    "dlaczego strona się nie otwiera, gdy uruchamiam ponownie serwer?",
+    "tại sao trang không mở khi tôi khởi động lại máy chủ?",
+    "почему страница не открывается, когда я перезапускаю сервер?",
+    "为什么重启服务器后页面打不开？",
+    "サーバーを再起動するとページが開かないのはなぜですか？",
+    "서버를 다시 시작하면 왜 페이지가 열리지 않나요?",
+    "لماذا لا تفتح الصفحة عندما أعيد تشغيل الخادم؟",
+    "सर्वर को फिर से शुरू करने पर पेज क्यों नहीं खुलता?",
+    "let total: u64 = rows.iter().map(|row| row.n_items).sum();",
+    "nginx postgres redis kafka zookeeper",
+    "mail a.b@example.org before 2026-01-31 09:30, version 1.2.3, $40",
+];
+
 #[test]
 fn deciding_allocates_nothing_after_the_first_few() {
-    let texts: Vec<String> = (0..40).map(text).collect();
+    let texts: Vec<String> = (0..40).map(text).chain(STRANGE_TEXTS.map(str::to_owned)).collect();
     let live = Live::new(Router::load(&ARTIFACT).unwrap(), CacheSettings { entries: 16, seconds: 1 });
     let uncached = Live::new(Router::load(&ARTIFACT).unwrap(), CacheSettings { entries: 0, seconds: 1 });
     let settings = GatewaySettings { mode: Mode::Live, treatment_share: 0.5, explore: 0.1, ..GatewaySettings::default() };
