@@ -2,9 +2,12 @@
 
 mod bytes;
 mod join;
+mod steps;
 
 pub use bytes::FOREST_VERSION;
 pub use join::JoinedTrees;
+
+use self::steps::Steps;
 
 /// Levels below the root that a tree may have: far more than a grown tree needs, few enough for recursive readers.
 pub const MAX_TREE_DEPTH: usize = 128;
@@ -18,7 +21,7 @@ const SET: u32 = 1 << 30;
 /// Categories that a set can tell apart: whole numbers from 0.
 pub const MAX_CATEGORIES: usize = 255;
 
-/// Rows that walk through a tree side by side.
+/// Rows that walk through a tree side by side, or trees that a row walks through.
 const LANES: usize = 8;
 
 /// Columns that a forest may read, and numbers that a leaf may hold: bounds what a hostile header can ask for.
@@ -171,6 +174,8 @@ pub struct Forest {
     nodes: Vec<Node>,
     values: Vec<f32>,
     sets: Vec<CategorySet>,
+    /// What a single row walks through, where that is possible.
+    steps: Steps,
 }
 
 /// Trees, or bytes, that make no forest.
@@ -271,12 +276,20 @@ impl Forest {
         if let Some(position) = values.iter().position(|value| !value.is_finite()) {
             return Err(ForestError::Value { position });
         }
-        let forest = Self { n_features, n_outputs, roots, nodes, values, sets };
+        let forest = Self { n_features, n_outputs, roots, nodes, values, sets, steps: Steps::default() };
         let mut depths = vec![UNREACHED; forest.nodes.len()];
         for tree in 0..forest.roots.len() {
             forest.check_tree(tree, &mut depths)?;
         }
-        Ok(forest)
+        Ok(forest.with_steps())
+    }
+
+    /// The same forest with what a single row walks through.
+    fn with_steps(mut self) -> Self {
+        if self.n_outputs == 1 && self.sets.is_empty() {
+            self.steps = Steps::of(&self.roots, &self.nodes, &self.values);
+        }
+        self
     }
 
     /// Checks one tree: its nodes fill its range, each non-root node has exactly one parent, which comes before it.
@@ -388,24 +401,38 @@ impl Forest {
     ///
     /// `row`: `n_features` numbers, NaN = missing, shorter rows are missing at their end; `out`: `n_outputs` numbers, overwritten.
     pub fn predict(&self, row: &[f32], out: &mut [f64]) {
-        out.fill(0.0);
-        for tree in 0..self.roots.len() {
-            self.add_leaf(self.leaf_of(tree, row), out);
+        if self.steps.is_empty() {
+            out.fill(0.0);
+            for tree in 0..self.roots.len() {
+                self.add_leaf(self.leaf_of(tree, row), out);
+            }
+        } else {
+            out.fill(self.steps.sum(row));
         }
+        self.divide_by_trees(out);
+    }
+
+    /// From sums over the trees to means.
+    fn divide_by_trees(&self, sums: &mut [f64]) {
         let share = 1.0 / self.roots.len() as f64;
-        out.iter_mut().for_each(|value| *value *= share);
+        sums.iter_mut().for_each(|sum| *sum *= share);
     }
 
     /// Predicts rows that lie one after another, tree by tree, which keeps each tree in the cache; equal to [`Self::predict`] bit for bit.
     ///
     /// `rows`: n × `n_features` numbers; `out`: n × `n_outputs` numbers, overwritten.
     pub fn predict_rows(&self, rows: &[f32], out: &mut [f64]) {
-        if self.sets.is_empty() { self.walk_rows::<false>(rows, out) } else { self.walk_rows::<true>(rows, out) }
+        out.fill(0.0);
+        if self.sets.is_empty() {
+            self.walk_rows::<false>(rows, out)
+        } else {
+            self.walk_rows::<true>(rows, out)
+        }
+        self.divide_by_trees(out);
     }
 
-    /// [`Self::predict_rows`], with code for sets only where there are some.
+    /// Adds the leaves in which rows end to `out`, with code for sets only where there are some.
     fn walk_rows<const HAS_SETS: bool>(&self, rows: &[f32], out: &mut [f64]) {
-        out.fill(0.0);
         for &root in &self.roots {
             let lanes = rows.chunks(LANES * self.n_features).zip(out.chunks_mut(LANES * self.n_outputs));
             for (rows, out) in lanes {
@@ -415,8 +442,6 @@ impl Forest {
                 }
             }
         }
-        let share = 1.0 / self.roots.len() as f64;
-        out.iter_mut().for_each(|value| *value *= share);
     }
 
     /// The leaf in which a row ends in one tree, as a position for [`Self::leaf_values`]; leaves that hold the same may share one.

@@ -252,7 +252,7 @@ impl Policy {
     /// whose success is within it. Confidence is `1 − (1 − p_learned) · p_static` where the two differ, 1 where they agree, and `p_learned`
     /// without a static path (or `p_static` taken as 1 where the static path has no model).
     pub fn choose(&self, row: &[f32], static_arm: Option<Arm>, scratch: &mut PolicyScratch) -> Choice {
-        self.predict(row, scratch);
+        self.predict_for_choice(row, scratch);
         self.decide(static_arm, scratch)
     }
 
@@ -267,6 +267,21 @@ impl Policy {
 
     /// Fills in success, latency and utility of every path.
     pub fn predict(&self, row: &[f32], scratch: &mut PolicyScratch) {
+        self.predict_with(&self.latency, row, scratch);
+    }
+
+    /// Fills in what a choice rests on: [`Self::predict`] without the latencies where they have no weight, which is half the time.
+    pub fn predict_for_choice(&self, row: &[f32], scratch: &mut PolicyScratch) {
+        self.predict_with(self.weighed_latency(), row, scratch);
+    }
+
+    /// The latency regressors, where a choice may depend on what they say.
+    fn weighed_latency(&self) -> &[Option<Forest>] {
+        let is_weighed = self.settings.lambda_latency > 0.0 || self.settings.success_tolerance > 0.0;
+        if is_weighed { &self.latency } else { &[] }
+    }
+
+    fn predict_with(&self, latency: &[Option<Forest>], row: &[f32], scratch: &mut PolicyScratch) {
         let n_paths = self.paths.len();
         for list in [&mut scratch.success, &mut scratch.latency_ms, &mut scratch.utility] {
             list.clear();
@@ -274,7 +289,7 @@ impl Policy {
         }
         let mut output = [0.0];
         for path in 0..n_paths {
-            if let Some(Some(forest)) = self.latency.get(path) {
+            if let Some(Some(forest)) = latency.get(path) {
                 forest.predict(row, &mut output);
                 scratch.latency_ms[path] = output[0].exp_m1().max(0.0);
             }
@@ -287,7 +302,8 @@ impl Policy {
         }
     }
 
-    /// [`Self::predict`] for rows that lie one after another, forest by forest, which keeps each tree in the cache; equal to it bit for bit.
+    /// [`Self::predict_for_choice`] for rows that lie one after another, forest by forest, which keeps each tree in the cache; equal to it
+    /// bit for bit.
     ///
     /// `rows`: n × `n_columns` numbers; `out`: n predictions, made where there are fewer.
     pub fn predict_rows(&self, rows: &[f32], n_columns: usize, out: &mut Vec<PolicyScratch>) {
@@ -299,9 +315,9 @@ impl Policy {
                 list.resize(n_paths, f64::NAN);
             }
         }
-        let mut outputs = vec![0.0; n_rows];
+        let (latency, mut outputs) = (self.weighed_latency(), vec![0.0; n_rows]);
         for path in 0..n_paths {
-            if let Some(Some(forest)) = self.latency.get(path) {
+            if let Some(Some(forest)) = latency.get(path) {
                 forest.predict_rows(rows, &mut outputs);
                 out.iter_mut().zip(&outputs).for_each(|(scratch, output)| scratch.latency_ms[path] = output.exp_m1().max(0.0));
             }
@@ -505,12 +521,12 @@ mod tests {
         for model in policy.success.iter_mut().flatten() {
             model.calibration = Calibration::Isotonic(Isotonic::new(vec![0.0, 1.0], vec![0.2, 0.4]).unwrap());
         }
-        for rank in [Rank::Probability, Rank::Grade] {
-            policy.settings.rank = rank;
+        for (rank, tolerance) in [(Rank::Probability, 0.0), (Rank::Grade, 0.1)] {
+            (policy.settings.rank, policy.settings.success_tolerance) = (rank, tolerance);
             let (mut together, mut single) = (Vec::new(), PolicyScratch::default());
             policy.predict_rows(&[-1.0, 0.0, 1.0, 0.0], 2, &mut together);
             for (row, predictions) in [[-1.0, 0.0], [1.0, 0.0]].iter().zip(&together) {
-                policy.predict(row, &mut single);
+                policy.predict_for_choice(row, &mut single);
                 // Compared as text, where the NaN of a path without a model equals itself.
                 assert_eq!(format!("{predictions:?}"), format!("{single:?}"), "{rank:?}");
             }
@@ -526,6 +542,24 @@ mod tests {
         (policy.settings.lambda_cost, policy.settings.lambda_latency) = (0.0, 4.0);
         // Path a takes e⁵ − 1 = 147 ms, path b 19 ms.
         assert_eq!(choose(&policy, 0.0, None).learned_arm, Some(Arm(1)));
+    }
+
+    #[test]
+    fn latency_is_predicted_for_a_choice_only_where_it_has_weight() {
+        let mut policy = policy();
+        let (mut all, mut needed) = (PolicyScratch::default(), PolicyScratch::default());
+        let mut is_predicted = |policy: &Policy| {
+            policy.predict(&[1.0, 0.0], &mut all);
+            policy.predict_for_choice(&[1.0, 0.0], &mut needed);
+            assert!(!all.latency_ms[0].is_nan());
+            assert_eq!((all.success[0], all.utility[0]), (needed.success[0], needed.utility[0]));
+            !needed.latency_ms[0].is_nan()
+        };
+        assert!(!is_predicted(&policy));
+        policy.settings.success_tolerance = 0.1;
+        assert!(is_predicted(&policy));
+        (policy.settings.success_tolerance, policy.settings.lambda_latency) = (0.0, 0.5);
+        assert!(is_predicted(&policy));
     }
 
     #[test]

@@ -65,7 +65,7 @@ impl RouterScratch {
         &self.row
     }
 
-    /// What the policy predicted for the last request.
+    /// What the policy predicted for the last request; latencies are NaN where it does not weigh them.
     pub fn predictions(&self) -> &PolicyScratch {
         &self.policy
     }
@@ -80,7 +80,7 @@ pub struct BatchScratch {
 }
 
 impl BatchScratch {
-    /// What the policy predicted for each request of the last batch.
+    /// What the policy predicted for each request of the last batch; latencies are NaN where it does not weigh them.
     pub fn predictions(&self) -> &[PolicyScratch] {
         &self.predictions
     }
@@ -133,7 +133,9 @@ impl Router {
     /// A static path that the model does not know cannot be compared: it is kept, with [`Fallback::NoModel`].
     pub fn route<'a>(&'a self, request: &Request<'a>) -> Routed<'a> {
         let mut scratch = RouterScratch::default();
-        let decided = self.decide(request, &mut scratch);
+        let sketch = self.encode(request, &mut scratch);
+        self.policy.predict(&scratch.row, &mut scratch.policy);
+        let decided = self.choose(request, sketch, &scratch.policy);
         let unknown_static = request.static_path.filter(|name| self.policy.paths.arm(name).is_none());
         let name = |arm: Option<Arm>| arm.map(|arm| self.policy.paths.name(arm));
         Routed {
@@ -150,12 +152,18 @@ impl Router {
 
     /// Decides one request without allocating after the first few: the hot path under [`Self::route`].
     ///
-    /// With a static path that is not among the router's paths, no path is returned and the caller keeps the static one.
+    /// With a static path that is not among the router's paths, no path is returned and the caller keeps the static one. Latencies are
+    /// predicted only where the policy weighs them; [`Self::route`] always tells them.
     pub fn decide(&self, request: &Request<'_>, scratch: &mut RouterScratch) -> Decided {
-        scratch.row.resize(self.encoder.n_columns(), f32::NAN);
-        let sketch = self.encoder.encode(request, &self.history, &mut scratch.encoder, &mut scratch.row);
-        self.policy.predict(&scratch.row, &mut scratch.policy);
+        let sketch = self.encode(request, scratch);
+        self.policy.predict_for_choice(&scratch.row, &mut scratch.policy);
         self.choose(request, sketch, &scratch.policy)
+    }
+
+    /// Writes the request's row.
+    fn encode(&self, request: &Request<'_>, scratch: &mut RouterScratch) -> QuerySketch {
+        scratch.row.resize(self.encoder.n_columns(), f32::NAN);
+        self.encoder.encode(request, &self.history, &mut scratch.encoder, &mut scratch.row)
     }
 
     /// Decides many requests as of the same past, forest by forest; equal to [`Self::decide`] one by one, and faster from a few dozen on.
