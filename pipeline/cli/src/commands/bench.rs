@@ -26,7 +26,9 @@ pub(crate) enum Kind {
     Patterns(router::Arguments),
     /// 100 to 100,000 queries
     Scale(router::Arguments),
-    /// Decisions, strategies, patterns and scale
+    /// An artifact read, checked and made ready again and again
+    Loads(router::Arguments),
+    /// Decisions, strategies, patterns, scale and loads
     All(router::Arguments),
     /// Estimators with bootstraps on one log, and a long log streamed in bounded memory
     Replay(replay::Arguments),
@@ -43,6 +45,7 @@ pub(crate) fn run(kind: &Kind, project: &ProjectArguments, messages: &Messages) 
         Kind::Strategies(arguments) => router::run(&[router::Kind::Strategies], arguments, project, messages),
         Kind::Patterns(arguments) => router::run(&[router::Kind::Patterns], arguments, project, messages),
         Kind::Scale(arguments) => router::run(&[router::Kind::Scale], arguments, project, messages),
+        Kind::Loads(arguments) => router::run(&[router::Kind::Loads], arguments, project, messages),
         Kind::All(arguments) => router::run(&router::Kind::ALL, arguments, project, messages),
         Kind::Replay(arguments) => replay::run(arguments, messages),
         Kind::Tune(arguments) => tune::run(arguments, messages),

@@ -1,6 +1,7 @@
-//! How fast the router is, on the project's own artifact and queries: decisions, strategies, patterns, scale.
+//! How fast the router is, on the project's own artifact and queries: decisions, strategies, patterns, scale, loads.
 
 mod decisions;
+mod loads;
 mod measure;
 mod patterns;
 mod scale;
@@ -29,11 +30,12 @@ pub(crate) enum Kind {
     Strategies,
     Patterns,
     Scale,
+    Loads,
 }
 
 impl Kind {
     /// Every kind, in the order in which they are measured.
-    pub(crate) const ALL: [Self; 4] = [Self::Decisions, Self::Strategies, Self::Patterns, Self::Scale];
+    pub(crate) const ALL: [Self; 5] = [Self::Decisions, Self::Strategies, Self::Patterns, Self::Scale, Self::Loads];
 }
 
 /// Flags of every measurement of the router.
@@ -53,6 +55,8 @@ pub(crate) struct Arguments {
 /// A router with the queries it is measured on.
 struct Bench {
     router: Router,
+    /// Where its artifact lies.
+    folder: PathBuf,
     decisions: Vec<Decision>,
     /// When the queries are asked: right after the past that the router knows.
     now: Timestamp,
@@ -85,7 +89,8 @@ struct Document<'a> {
 
 /// Measures what was asked for.
 pub(crate) fn run(kinds: &[Kind], arguments: &Arguments, project: &ProjectArguments, messages: &Messages) -> anyhow::Result<Exit> {
-    let router = load(&arguments.artifact.clone().unwrap_or_else(|| project.project.join(ARTIFACT)))?;
+    let folder = arguments.artifact.clone().unwrap_or_else(|| project.project.join(ARTIFACT));
+    let router = load(&folder)?;
     let table = Decisions::open(&project.project.join("data/decisions")).map_err(DataError::of)?;
     let mut decisions = Vec::new();
     for day in table.iter() {
@@ -98,7 +103,7 @@ pub(crate) fn run(kinds: &[Kind], arguments: &Arguments, project: &ProjectArgume
         return Err(DataError("the table of decisions is empty: there are no queries to measure on".to_owned()).into());
     }
     let now = router.history().now().plus_millis(1.0);
-    let bench = Bench { router, decisions, now, n_decisions: arguments.n_decisions.max(1) };
+    let bench = Bench { router, folder, decisions, now, n_decisions: arguments.n_decisions.max(1) };
     let mut measurements = Vec::new();
     for kind in kinds {
         measurements.push(match kind {
@@ -106,6 +111,7 @@ pub(crate) fn run(kinds: &[Kind], arguments: &Arguments, project: &ProjectArgume
             Kind::Strategies => strategies::measure(&bench).context("cannot measure strategies")?,
             Kind::Patterns => patterns::measure(&bench, arguments.path_ms),
             Kind::Scale => scale::measure(&bench),
+            Kind::Loads => loads::measure(&bench)?,
         });
     }
     let document = Document {
@@ -127,6 +133,7 @@ fn in_words(measurements: &[Measured]) -> String {
                 row.name.clone(),
                 grouped(row.n),
                 grouped(row.per_second as usize),
+                row.per_cpu_second.map_or_else(|| "–".to_owned(), |rate| grouped(rate as usize)),
                 micros(row.p50_us),
                 micros(row.p99_us),
                 micros(row.p999_us),
@@ -134,8 +141,8 @@ fn in_words(measurements: &[Measured]) -> String {
             ]
         };
         let rows: Vec<Vec<String>> = measured.rows.iter().map(cells).collect();
-        let header = ["", "n", "per second", "p50 µs", "p99 µs", "p99.9 µs", "seed's"];
-        let align = [Align::Left, Align::Right, Align::Right, Align::Right, Align::Right, Align::Right, Align::Right];
+        let header = ["", "n", "per second", "per CPU s", "p50 µs", "p99 µs", "p99.9 µs", "seed's"];
+        let align = [Align::Left, Align::Right, Align::Right, Align::Right, Align::Right, Align::Right, Align::Right, Align::Right];
         text.push_str(&format!("{:?}\n", measured.kind).to_lowercase());
         text.push_str(&aligned(&header, &rows, &align));
         measured.notes.iter().for_each(|note| text.push_str(&format!("{note}\n")));

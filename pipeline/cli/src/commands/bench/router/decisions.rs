@@ -1,18 +1,20 @@
 //! Decisions per second on one core, piece by piece.
 
 use std::hint::black_box;
-use std::time::Instant;
 
 use routewright_router::{
     Ask, BatchScratch, CacheSettings, Gateway, GatewayDecision, GatewaySettings, Learned, Live, LogSettings, Mode, OutcomeLog,
     PolicyScratch, Request, RouterScratch,
 };
 
-use super::measure::{Row, SEED_LEARNED, each};
+use super::measure::{Row, SEED_LEARNED, each, time};
 use super::{Bench, Kind, Measured};
 
 /// Decisions of a batch.
 const BATCH: usize = 10_000;
+
+/// Batches that a single forest predicts: one is over before the clock of the CPU moves.
+const REPEATS: usize = 10;
 
 pub(super) fn measure(bench: &Bench) -> anyhow::Result<Measured> {
     let (router, n) = (&bench.router, bench.n_decisions);
@@ -25,6 +27,7 @@ pub(super) fn measure(bench: &Bench) -> anyhow::Result<Measured> {
     );
     rows.push(from_features(bench));
     rows.extend(batches(bench));
+    rows.extend(one_forest(bench).into_iter().flatten());
     let live = Live::new(router.clone(), CacheSettings { entries: bench.decisions.len().max(1), seconds: 3600 });
     rows.push(each("from text, repeated queries", n, |position| {
         black_box(live.decide(&bench.request(position), &mut scratch));
@@ -96,12 +99,24 @@ fn batches(bench: &Bench) -> [Row; 2] {
     let requests: Vec<Request<'_>> = (0..BATCH).map(|position| bench.request(position)).collect();
     let (mut scratch, mut decided) = (BatchScratch::default(), Vec::new());
     router.decide_batch(&requests[..BATCH / 10], &mut scratch, &mut decided);
-    let start = Instant::now();
-    router.decide_batch(black_box(&requests), &mut scratch, &mut decided);
-    let from_text = Row::of_batch("from text, batch of 10,000", BATCH, start.elapsed().as_secs_f64()).against(SEED_LEARNED);
+    let took = time(|| router.decide_batch(black_box(&requests), &mut scratch, &mut decided));
+    let from_text = Row::of_batch("from text, batch of 10,000", BATCH, took).against(SEED_LEARNED);
     let (rows, mut predictions) = (feature_rows(bench, BATCH), Vec::new());
-    let start = Instant::now();
-    router.policy().predict_rows(black_box(&rows), n_columns, &mut predictions);
-    let from_rows = Row::of_batch("from features, batch of 10,000", BATCH, start.elapsed().as_secs_f64()).against(SEED_LEARNED);
+    let took = time(|| router.policy().predict_rows(black_box(&rows), n_columns, &mut predictions));
+    let from_rows = Row::of_batch("from features, batch of 10,000", BATCH, took).against(SEED_LEARNED);
     [from_text, from_rows]
+}
+
+/// The success forest of the first path that has one, alone: what other libraries for forests are compared with.
+fn one_forest(bench: &Bench) -> Option<[Row; 2]> {
+    let (policy, n_columns) = (bench.router.policy(), bench.router.encoder().n_columns());
+    let (path, forest) = policy.success.iter().enumerate().find_map(|(path, model)| Some((path, &model.as_ref()?.forest)))?;
+    let name = &policy.paths.names()[path];
+    let (rows, mut outputs) = (feature_rows(bench, BATCH), vec![0.0; BATCH]);
+    let single = each(&format!("success forest of {name}"), bench.n_decisions, |position| {
+        let at = position % BATCH * n_columns;
+        forest.predict(black_box(&rows[at..at + n_columns]), &mut outputs[..1]);
+    });
+    let took = time(|| (0..REPEATS).for_each(|_| forest.predict_rows(black_box(&rows), &mut outputs)));
+    Some([single, Row::of_batch(&format!("success forest of {name}, batches of 10,000"), REPEATS * BATCH, took)])
 }

@@ -18,6 +18,8 @@ pub(super) struct Row {
     pub n: usize,
     /// Decisions per second, without the clock's own time.
     pub per_second: f64,
+    /// The same per second of CPU time, where the system tells: what a core does that nothing else runs on.
+    pub per_cpu_second: Option<f64>,
     /// Percentiles of single decisions in microseconds; none where decisions were not timed one by one.
     pub p50_us: Option<f64>,
     pub p99_us: Option<f64>,
@@ -27,24 +29,57 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// Compares with the first implementation's decisions per second.
+    /// Compares with the first implementation's decisions per second; by CPU time where it is known, as that one had the machine to itself.
     pub(super) fn against(self, seed_per_second: f64) -> Self {
-        Self { times_seed: Some(self.per_second / seed_per_second), ..self }
+        Self { times_seed: Some(self.per_cpu_second.unwrap_or(self.per_second) / seed_per_second), ..self }
     }
 
-    /// The row as part of a batch whose decisions were not timed one by one.
-    pub(super) fn of_batch(name: &str, n: usize, seconds: f64) -> Self {
-        let per_second = n as f64 / seconds.max(f64::MIN_POSITIVE);
-        Self { name: name.to_owned(), n, per_second, p50_us: None, p99_us: None, p999_us: None, times_seed: None }
+    /// The row of `n` decisions that were not timed one by one.
+    pub(super) fn of_batch(name: &str, n: usize, took: Took) -> Self {
+        let rate = |seconds: f64| n as f64 / seconds.max(f64::MIN_POSITIVE);
+        let per_cpu_second = took.cpu.map(rate);
+        Self {
+            name: name.to_owned(),
+            n,
+            per_second: rate(took.wall),
+            per_cpu_second,
+            p50_us: None,
+            p99_us: None,
+            p999_us: None,
+            times_seed: None,
+        }
     }
+}
+
+/// Seconds that something took; of the CPU only where the system tells and there were enough of them to be counted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Took {
+    pub wall: f64,
+    pub cpu: Option<f64>,
+}
+
+/// CPU seconds below which the clock of the CPU is too coarse.
+const MIN_CPU_SECONDS: f64 = 0.05;
+
+/// How long `act` takes.
+pub(super) fn time(act: impl FnOnce()) -> Took {
+    let (before, start) = (thread_cpu_seconds(), Instant::now());
+    act();
+    let wall = start.elapsed().as_secs_f64();
+    let cpu = before.zip(thread_cpu_seconds()).map(|(before, after)| after - before).filter(|cpu| *cpu >= MIN_CPU_SECONDS);
+    Took { wall, cpu }
+}
+
+/// CPU seconds of this thread so far, where the system tells (Linux).
+fn thread_cpu_seconds() -> Option<f64> {
+    let nanoseconds = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    Some(nanoseconds.split_whitespace().next()?.parse::<f64>().ok()? / 1e9)
 }
 
 /// Measures `act` on positions 0 to n: a tenth to warm up, once without a clock inside, once timed one by one.
 pub(super) fn each(name: &str, n: usize, mut act: impl FnMut(usize)) -> Row {
     (0..n.div_ceil(10)).for_each(&mut act);
-    let start = Instant::now();
-    (0..n).for_each(&mut act);
-    let seconds = start.elapsed().as_secs_f64();
+    let took = time(|| (0..n).for_each(&mut act));
     let mut micros: Vec<f64> = (0..n)
         .map(|position| {
             let start = Instant::now();
@@ -52,7 +87,7 @@ pub(super) fn each(name: &str, n: usize, mut act: impl FnMut(usize)) -> Row {
             start.elapsed().as_secs_f64() * 1e6
         })
         .collect();
-    let row = Row::of_batch(name, n, seconds);
+    let row = Row::of_batch(name, n, took);
     micros.sort_unstable_by(f64::total_cmp);
     let (p50_us, p99_us, p999_us) = (percentile(&micros, 0.5), percentile(&micros, 0.99), percentile(&micros, 0.999));
     Row { p50_us, p99_us, p999_us, ..row }

@@ -1,11 +1,10 @@
 //! Whether time grows in a straight line with the number of queries.
 
 use std::hint::black_box;
-use std::time::Instant;
 
 use routewright_router::RouterScratch;
 
-use super::measure::{Row, SEED_LEARNED};
+use super::measure::{Row, SEED_LEARNED, time};
 use super::{Bench, Kind, Measured};
 
 /// Numbers of queries.
@@ -19,14 +18,8 @@ pub(super) fn measure(bench: &Bench) -> Measured {
         })
     };
     decide(SIZES[0]);
-    let rows: Vec<Row> = SIZES
-        .iter()
-        .map(|&n| {
-            let start = Instant::now();
-            decide(n);
-            Row::of_batch(&format!("{n} queries"), n, start.elapsed().as_secs_f64()).against(SEED_LEARNED)
-        })
-        .collect();
+    let rows: Vec<Row> =
+        SIZES.iter().map(|&n| Row::of_batch(&format!("{n} queries"), n, time(|| decide(n))).against(SEED_LEARNED)).collect();
     let rates = || rows.iter().map(|row| row.per_second);
     let spread = rates().fold(0.0, f64::max) / rates().fold(f64::INFINITY, f64::min);
     Measured { kind: Kind::Scale, notes: vec![format!("fastest over slowest: {spread:.2}")], rows }
