@@ -85,4 +85,11 @@ mod tests {
         assert_eq!(together.len(), rows.len());
         assert!(together.iter().any(|choice| choice.arm == Some(Arm(0))) && together.iter().any(|choice| choice.arm == Some(Arm(1))));
     }
+
+    #[test]
+    fn thinned_rows_are_spread_and_few() {
+        let rows: Vec<u32> = (0..100).collect();
+        assert_eq!(thinned(&rows, 4), [0, 25, 50, 75]);
+        assert_eq!(thinned(&rows, 1000).len(), 100);
+    }
 }

@@ -108,11 +108,4 @@ mod tests {
     fn nothing_gives_no_bins() {
         assert!(log_edges(&[], 4).is_empty() && histogram(&[], &[1.0]).is_empty());
     }
-
-    #[test]
-    fn thinned_rows_are_spread_and_few() {
-        let rows: Vec<u32> = (0..100).collect();
-        assert_eq!(thinned(&rows, 4), [0, 25, 50, 75]);
-        assert_eq!(thinned(&rows, 1000).len(), 100);
-    }
 }
