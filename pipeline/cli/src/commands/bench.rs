@@ -7,6 +7,8 @@ mod router;
 mod train;
 mod tune;
 
+use std::path::Path;
+
 use crate::exit::Exit;
 use crate::messages::Messages;
 use crate::project::ProjectArguments;
@@ -66,10 +68,25 @@ pub(crate) fn cpu_seconds() -> Option<f64> {
 
 /// Peak resident memory of this process so far, in MiB, where the system tells (Linux).
 pub(crate) fn peak_mebibytes() -> Option<f64> {
+    memory_mebibytes("VmHWM:")
+}
+
+/// Resident memory of this process now, in MiB, where the system tells (Linux).
+pub(crate) fn resident_mebibytes() -> Option<f64> {
+    memory_mebibytes("VmRSS:")
+}
+
+fn memory_mebibytes(field: &str) -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
     let kibibytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes / 1024.0)
+}
+
+/// CPU seconds that a scheduler's statistic (`…/schedstat`) tells, to the microsecond.
+pub(crate) fn scheduled_seconds(place: &Path) -> Option<f64> {
+    let nanoseconds = std::fs::read_to_string(place).ok()?;
+    Some(nanoseconds.split_whitespace().next()?.parse::<f64>().ok()? / 1e9)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use anyhow::Context;
 
 use super::measure::each;
 use super::{Bench, Kind, Measured};
+use crate::commands::bench::resident_mebibytes;
 use crate::commands::verify::load;
 
 /// Loads, at most: each reads every file and checks every digest.
@@ -32,11 +33,4 @@ pub(super) fn measure(bench: &Bench) -> anyhow::Result<Measured> {
         format!("{n_failed} loads failed"),
     ];
     Ok(Measured { kind: Kind::Loads, rows: vec![row], notes })
-}
-
-/// Resident memory of this process, in MiB, where the system tells (Linux).
-fn resident_mebibytes() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let kibibytes: f64 = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes / 1024.0)
 }

@@ -1,8 +1,11 @@
 //! One measurement: how often per second, and how long at the percentiles.
 
+use std::path::Path;
 use std::time::Instant;
 
 use serde::Serialize;
+
+use crate::commands::bench::scheduled_seconds;
 
 /// Static decisions per second that the first implementation reached.
 pub(super) const SEED_STATIC: f64 = 41_670.0;
@@ -72,8 +75,7 @@ pub(super) fn time(act: impl FnOnce()) -> Took {
 
 /// CPU seconds of this thread so far, where the system tells (Linux).
 fn thread_cpu_seconds() -> Option<f64> {
-    let nanoseconds = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    Some(nanoseconds.split_whitespace().next()?.parse::<f64>().ok()? / 1e9)
+    scheduled_seconds(Path::new("/proc/thread-self/schedstat"))
 }
 
 /// Measures `act` on positions 0 to n: a tenth to warm up, once without a clock inside, once timed one by one.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::table::{N_CLASSES, N_COLUMNS, read};
-use crate::commands::bench::peak_mebibytes;
+use crate::commands::bench::{peak_mebibytes, scheduled_seconds};
 
 /// Rows whose contributions are written.
 const N_EXPLAINED: usize = 100;
@@ -203,9 +203,7 @@ fn explained(forest: &Forest, matrix: &Matrix<'_>) -> anyhow::Result<Value> {
 /// does not say.
 fn cpu_seconds() -> f64 {
     let Ok(tasks) = fs::read_dir("/proc/self/task") else { return 0.0 };
-    let nanoseconds = |text: String| text.split(' ').next().and_then(|number| number.parse::<f64>().ok());
-    let times = tasks.flatten().filter_map(|task| fs::read_to_string(task.path().join("schedstat")).ok()).filter_map(nanoseconds);
-    times.sum::<f64>() / 1e9
+    tasks.flatten().filter_map(|task| scheduled_seconds(&task.path().join("schedstat"))).sum()
 }
 
 #[cfg(test)]
