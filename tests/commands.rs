@@ -87,44 +87,47 @@ fn help_lists_every_command() {
     Usage: routewright [OPTIONS] <COMMAND>
 
     Commands:
-      run          Run what is not fresh
-      ingest       Read the logs into the tables of decisions and layers
-      explore      Answer the four questions of the exploratory analysis
-      features     Compute what was known when each decision was made
-      train        Grow the forests on the training window
-      evaluate     Judge the forests on the held-out window
-      replay       Estimate what each policy would have earned on the held-out window
-      decide       Apply the decision rule
-      report       Write the report and its figures
-      export       Pack the artifact that online routers load
-      cascade      Say what each layer of a cascade settles, how right and how fast
-      status       Say per stage whether it is fresh, or why it would run
-      stages       List the stages of the line
-      check        Look for everything a run would trip over, without running
-      config       Show settings
-      gate         Read the decision and exit 0 (accepted), 10 (refused) or 11 (inconclusive)
-      runs         List the runs on record
-      compare      Show what changed from one run to another
-      generate     Write a log with known truth
-      schema       Show the columns of a table: name, type, unit, meaning
-      head         Show the first rows of a table
-      rotate       Archive logs beyond a size or an age
-      route        Decide with an artifact
-      verify       Check an artifact: checksums, schema, golden decisions
-      ope          Estimate a policy on any table of logged decisions, with every estimator
-      fit          Grow a forest on any table and judge it
-      power        Say how much data a verdict needs
-      dashboard    Show a cascade at a glance, once or live
-      analyze      Analyse each layer of a cascade and its threshold
-      tune         Find better thresholds by replaying a cascade; writes them only with --apply
-      profile      Say where the time goes: percentiles, bottlenecks, caches, changes
-      alerts       Hold metrics against targets, exit 12 when one is off, and write them for Prometheus
-      deploy       Give an artifact traffic, step by step; say what the next step waits for
-      rollback     Take the traffic away from an artifact, at once
-      monitor      Say what the gateway's log shows, with the success criteria of a rollout
-      bench        Measure the router and the machinery
-      completions  Print completions for a shell
-      help         Print this message or the help of the given subcommand(s)
+      run            Run what is not fresh
+      ingest         Read the logs into the tables of decisions and layers
+      explore        Answer the four questions of the exploratory analysis
+      features       Compute what was known when each decision was made
+      train          Grow the forests on the training window
+      evaluate       Judge the forests on the held-out window
+      replay         Estimate what each policy would have earned on the held-out window
+      decide         Apply the decision rule
+      report         Write the report and its figures
+      export         Pack the artifact that online routers load
+      cascade        Say what each layer of a cascade settles, how right and how fast
+      drift          Say whether the newest days are like those before, and exit 12 when something moved
+      status         Say per stage whether it is fresh, or why it would run
+      stages         List the stages of the line
+      check          Look for everything a run would trip over, without running
+      config         Show settings
+      gate           Read the decision and exit 0 (accepted), 10 (refused) or 11 (inconclusive)
+      runs           List the runs on record
+      compare        Show what changed from one run to another
+      generate       Write a log with known truth
+      schema         Show the columns of a table: name, type, unit, meaning
+      head           Show the first rows of a table
+      rotate         Archive logs beyond a size or an age
+      route          Decide with an artifact
+      verify         Check an artifact: checksums, schema, golden decisions
+      ope            Estimate a policy on any table of logged decisions, with every estimator
+      fit            Grow a forest on any table and judge it
+      finetune-data  Write decisions as chats to fine-tune a language model, or check such files
+      power          Say how much data a verdict needs
+      dashboard      Show a cascade at a glance, once or live
+      analyze        Analyse each layer of a cascade and its threshold
+      tune           Find better thresholds by replaying a cascade; writes them only with --apply
+      profile        Say where the time goes: percentiles, bottlenecks, caches, changes
+      alerts         Hold metrics against targets, exit 12 when one is off, and write them for
+                     Prometheus
+      deploy         Give an artifact traffic, step by step; say what the next step waits for
+      rollback       Take the traffic away from an artifact, at once
+      monitor        Say what the gateway's log shows, with the success criteria of a rollout
+      bench          Measure the router and the machinery
+      completions    Print completions for a shell
+      help           Print this message or the help of the given subcommand(s)
 
     Options:
           --project <DIR>

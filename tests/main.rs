@@ -5,6 +5,7 @@ mod architecture;
 mod cache;
 mod commands;
 mod deploy;
+mod drift;
 mod faults;
 mod ingest;
 mod kills;

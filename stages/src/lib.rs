@@ -6,11 +6,14 @@
 
 pub mod artifacts;
 pub mod checks;
+pub mod duel;
+pub mod finetune;
 pub mod metrics;
 pub mod trend;
 
 mod cascade;
 mod decide;
+mod drift;
 mod evaluate;
 mod explore;
 mod export;
@@ -25,6 +28,7 @@ mod train;
 use routewright_engine::StageEntry;
 
 pub use cascade::{CASCADE_TABLES, CascadeParams};
+pub use drift::{DriftParams, RetrainParams};
 pub use features::{QueryEmbedder, SentenceError, check_embedder};
 
 /// The line as README shows it.
@@ -44,6 +48,7 @@ pub const STAGES: &[StageEntry] = &[
     StageEntry::of::<report::Report>(),
     StageEntry::of::<export::Export>(),
     StageEntry::of::<cascade::Cascade>(),
+    StageEntry::of::<drift::Drift>(),
 ];
 
 /// The log files and folders that `ingest` reads under some settings.

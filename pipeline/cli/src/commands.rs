@@ -9,6 +9,8 @@ mod completions;
 mod config;
 mod dashboard;
 pub(crate) mod deploy;
+mod drift;
+mod finetune_data;
 mod fit;
 pub(crate) mod gate;
 mod generate;
@@ -57,6 +59,8 @@ pub(crate) enum Command {
     Export(run::StageArguments),
     /// Say what each layer of a cascade settles, how right and how fast
     Cascade(run::StageArguments),
+    /// Say whether the newest days are like those before, and exit 12 when something moved
+    Drift(run::StageArguments),
     /// Say per stage whether it is fresh, or why it would run
     Status,
     /// List the stages of the line
@@ -88,6 +92,8 @@ pub(crate) enum Command {
     Ope(ope::Arguments),
     /// Grow a forest on any table and judge it
     Fit(fit::Arguments),
+    /// Write decisions as chats to fine-tune a language model, or check such files
+    FinetuneData(finetune_data::Arguments),
     /// Say how much data a verdict needs
     Power(power::Arguments),
     /// Show a cascade at a glance, once or live
@@ -127,6 +133,7 @@ pub(crate) fn execute(command: &Command, project: &ProjectArguments, messages: &
         Command::Report(arguments) => run::run_stage("report", arguments, project, messages),
         Command::Export(arguments) => run::run_stage("export", arguments, project, messages),
         Command::Cascade(arguments) => run::run_stage("cascade", arguments, project, messages),
+        Command::Drift(arguments) => drift::run(arguments, project, messages),
         Command::Status => status::run(project, messages),
         Command::Stages => stages::run(messages),
         Command::Check(arguments) => check::run(arguments, project, messages),
@@ -142,6 +149,7 @@ pub(crate) fn execute(command: &Command, project: &ProjectArguments, messages: &
         Command::Verify(arguments) => verify::run(arguments, project, messages),
         Command::Ope(arguments) => ope::run(arguments, messages),
         Command::Fit(arguments) => fit::run(arguments, project, messages),
+        Command::FinetuneData(arguments) => finetune_data::run(arguments, project, messages),
         Command::Power(arguments) => power::run(arguments, messages),
         Command::Dashboard(arguments) => dashboard::run(arguments, project, messages),
         Command::Analyze(arguments) => analyze::run(arguments, project, messages),

@@ -18,7 +18,7 @@ pub(crate) enum Exit {
     Refused = 10,
     /// `gate`: inconclusive; `deploy`: the step waits for more evidence.
     Inconclusive = 11,
-    /// `alerts`: something fired; `deploy status`, `deploy next`: a guardrail is breached.
+    /// `drift`, `alerts`: something fired; `deploy status`, `deploy next`: a guardrail is breached.
     Fired = 12,
     /// Another run holds the lock.
     Locked = 75,

@@ -3,6 +3,7 @@
 mod ab_test;
 mod cascade;
 mod decision;
+mod drift;
 mod evaluation;
 mod features;
 mod models;
@@ -22,6 +23,10 @@ pub use cascade::{CASCADE_SCHEMA_VERSION, CascadeReport};
 pub use decision::{
     ControlSummary, DECISION_SCHEMA_VERSION, DecisionReport, DiagnosticsSummary, EstimatorSummary, LatencySummary, Provenance,
     QuestionAnswer, SuccessSummary,
+};
+pub use drift::{
+    DRIFT_SCHEMA_VERSION, DriftFinding, DriftKind, DriftMeasure, DriftReport, DriftSeverity, DriftWindow, OddDay, PathDay, PathOverTime,
+    RetrainingGain,
 };
 pub use evaluation::{
     CalibrationBin, CalibrationReport, ClassReport, ClassifierReport, Evaluation, FeatureDependence, FeatureImportance, GroupImportance,
@@ -118,6 +123,7 @@ json_artifact!(Evaluation, "reports/evaluation.json");
 json_artifact!(ReplayReport, "reports/replay.json");
 json_artifact!(DecisionReport, "reports/decision.json");
 json_artifact!(CascadeReport, "reports/cascade.json");
+json_artifact!(DriftReport, "reports/drift.json");
 
 /// Features and outcomes of every decision.
 pub struct Features(pub FeatureTable);

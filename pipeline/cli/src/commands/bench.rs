@@ -1,6 +1,8 @@
 //! `bench`: what the machine does with generated data or the project's own, one file per kind. CPU seconds first: they hold on a busy
 //! machine, wall seconds do not.
 
+mod disturb;
+mod drift;
 mod ingest;
 mod replay;
 mod router;
@@ -16,6 +18,8 @@ use crate::project::ProjectArguments;
 /// What to measure.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Kind {
+    /// False alarms of `drift` on worlds that stand still, and how soon it fires where something happens
+    Drift(drift::Arguments),
     /// Logs into tables: all of a log, then one more day, beside other tools where they are found
     Ingest(ingest::Arguments),
     /// Forests grown and asked, beside other libraries where they are found
@@ -41,6 +45,7 @@ pub(crate) enum Kind {
 /// Measures and shows.
 pub(crate) fn run(kind: &Kind, project: &ProjectArguments, messages: &Messages) -> anyhow::Result<Exit> {
     match kind {
+        Kind::Drift(arguments) => drift::run(arguments, messages),
         Kind::Ingest(arguments) => ingest::run(arguments, messages),
         Kind::Train(arguments) => train::run(arguments, project, messages),
         Kind::Decisions(arguments) => router::run(&[router::Kind::Decisions], arguments, project, messages),

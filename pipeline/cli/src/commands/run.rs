@@ -55,19 +55,40 @@ pub(crate) fn run(arguments: &Arguments, project: &ProjectArguments, messages: &
 
 /// Runs one stage with what it needs.
 pub(crate) fn run_stage(stage: &str, arguments: &StageArguments, project: &ProjectArguments, messages: &Messages) -> anyhow::Result<Exit> {
-    let selection = Selection { stages: vec![stage.to_owned()], forced: arguments.force, ..Selection::default() };
-    execute(selection, arguments, project, messages)
+    execute(only(stage, arguments), arguments, project, messages)
+}
+
+/// One stage with what it needs.
+pub(crate) fn only(stage: &str, arguments: &StageArguments) -> Selection {
+    Selection { stages: vec![stage.to_owned()], forced: arguments.force, ..Selection::default() }
 }
 
 fn execute(selection: Selection, arguments: &StageArguments, project: &ProjectArguments, messages: &Messages) -> anyhow::Result<Exit> {
+    if project.dry_run {
+        let inputs = other_inputs(&arguments.input)?;
+        return dry_run(&selection, &project.load(&inputs.flags)?, messages);
+    }
+    let (loaded, report) = carry_out(selection, arguments, project, messages)?;
+    let text = closing_words(&loaded, &report);
+    let age = by_the_clock(&loaded).filter(|_| report.stages.iter().any(|stage| stage.stage == "ingest"));
+    let document = json!({ "schema_version": 1, "stages": report.stages, "decision": decision(&loaded), "age": age });
+    judge_age(age.as_ref(), &text, messages)?;
+    messages.result(&text, &document)?;
+    Ok(Exit::Done)
+}
+
+/// Runs a selection, records it and tells the CI; results are left to the caller.
+pub(crate) fn carry_out(
+    selection: Selection,
+    arguments: &StageArguments,
+    project: &ProjectArguments,
+    messages: &Messages,
+) -> anyhow::Result<(Project, RunReport)> {
     let inputs = other_inputs(&arguments.input)?;
-    if !arguments.input.is_empty() && !project.dry_run {
+    if !arguments.input.is_empty() {
         project.make_folder()?;
     }
     let loaded = project.load(&inputs.flags)?;
-    if project.dry_run {
-        return dry_run(&selection, &loaded, messages);
-    }
     let job = Job { project: &loaded.folder, stages: STAGES, config: &loaded.config, selection, command: command_line() };
     let started = SystemTime::now();
     match routewright_engine::run(&job, messages) {
@@ -76,12 +97,7 @@ fn execute(selection: Selection, arguments: &StageArguments, project: &ProjectAr
                 manifest::record(&loaded, &report, started, None)?;
             }
             ci::tell(project, Some(&report), None, messages)?;
-            let text = closing_words(&loaded, &report);
-            let age = by_the_clock(&loaded).filter(|_| report.stages.iter().any(|stage| stage.stage == "ingest"));
-            let document = json!({ "schema_version": 1, "stages": report.stages, "decision": decision(&loaded), "age": age });
-            judge_age(age.as_ref(), &text, messages)?;
-            messages.result(&text, &document)?;
-            Ok(Exit::Done)
+            Ok((loaded, report))
         }
         Err(error) => {
             if let RunError::Stage { stage, report, .. } = &error {

@@ -16,6 +16,7 @@ mod proportion;
 mod quantile;
 mod ranks;
 mod score;
+mod shift;
 mod two_proportions;
 
 pub use anytime::{asymptotic_half_width, asymptotic_tuning, mixture_sprt, normal_mixture_bound};
@@ -34,6 +35,9 @@ pub use proportion::{agresti_coull, clopper_pearson, jeffreys, wald, wilson};
 pub use quantile::{order_statistic_interval, quantile, quantile_of_sorted};
 pub use ranks::{MannWhitney, kolmogorov_smirnov, mann_whitney};
 pub use score::{ratio_of_proportions, score_interval, score_statistic, score_superiority};
+pub use shift::{
+    ClusteredAuc, Split, Windows, best_split, binned_kolmogorov_smirnov, clustered_auc, family_wise, population_stability, random_orders,
+};
 pub use two_proportions::{Mcnemar, agresti_caffo, fisher_exact, mcnemar, newcombe, pooled_z, sample_ratio};
 
 pub(crate) use means::mean;
