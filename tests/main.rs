@@ -10,6 +10,7 @@ mod faults;
 mod ingest;
 mod kills;
 mod leakage;
+mod nightly;
 mod operations;
 mod project;
 mod report;

@@ -3,6 +3,8 @@
 //! Both are asked as an online router would ask them, and compared by the estimator that decides in the line: strata of equal propensities,
 //! the rows on which they differ, one-sided bounds. Without logged propensities nothing is claimed.
 
+use std::ops::Range;
+
 use routewright_domain::{Arm, Decision, Log, Paths, Propensity, Timestamp};
 use routewright_ope::{Comparison, Confidence, OpeError, counterfactual_ratio, propensity_classes};
 use routewright_router::{Request, Router};
@@ -106,7 +108,7 @@ struct Rows {
     times: Vec<Timestamp>,
 }
 
-/// Judges two routers on the decisions after a moment; a champion that is not there is the static router.
+/// Judges two routers on the decisions within two moments, both exclusive; a champion that is not there is the static router.
 ///
 /// # Errors
 /// [`DuelError`] for decisions that cannot be read or judged.
@@ -114,13 +116,15 @@ pub fn duel(
     champion: Option<&Router>,
     challenger: &Router,
     decisions: &Decisions,
-    after: Timestamp,
+    window: Range<Timestamp>,
     settings: &DuelSettings,
 ) -> Result<Duel, DuelError> {
     let paths = decisions.paths();
     let mut rows = Rows::default();
     for of_day in decisions.iter() {
-        for decision in as_of_decision(of_day?).into_iter().filter(|decision| after < decision.timestamp) {
+        for decision in
+            as_of_decision(of_day?).into_iter().filter(|decision| window.start < decision.timestamp && decision.timestamp < window.end)
+        {
             rows.add(&decision, paths, champion, challenger);
         }
     }

@@ -9,6 +9,7 @@ pub mod checks;
 pub mod duel;
 pub mod finetune;
 pub mod metrics;
+pub mod retune;
 pub mod trend;
 
 mod cascade;

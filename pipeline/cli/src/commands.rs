@@ -16,6 +16,7 @@ pub(crate) mod gate;
 mod generate;
 mod head;
 mod monitor;
+pub(crate) mod nightly;
 mod ope;
 mod power;
 mod profile;

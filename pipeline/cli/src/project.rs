@@ -8,6 +8,7 @@ use routewright_engine::{Config, Override, TableEntry};
 use stages::STAGES;
 
 use crate::ci::Ci;
+use crate::commands::nightly::NightlyTable;
 use crate::deployments::DeployTable;
 use crate::exit::UsageError;
 use crate::messages::{Color, Progress};
@@ -16,7 +17,7 @@ use crate::messages::{Color, Progress};
 const CONFIG_FILE: &str = "pipeline.toml";
 
 /// Tables of settings of commands that are no stage, in the order of `pipeline.toml`.
-const TABLES: &[TableEntry] = &[TableEntry::of::<DeployTable>()];
+const TABLES: &[TableEntry] = &[TableEntry::of::<DeployTable>(), TableEntry::of::<NightlyTable>()];
 
 /// Flags of every command.
 #[derive(Debug, clap::Args)]

@@ -4,6 +4,7 @@
 mod disturb;
 mod drift;
 mod ingest;
+mod nights;
 mod replay;
 mod router;
 mod train;
@@ -38,6 +39,8 @@ pub(crate) enum Kind {
     All(router::Arguments),
     /// Estimators with bootstraps on one log, and a long log streamed in bounded memory
     Replay(replay::Arguments),
+    /// `run --nightly` for sixty nights of a world to which things happen, against the truth
+    Nights(nights::Arguments),
     /// Tuned thresholds of generated cascades beside the best ones: distance, regret, and how often tuning does harm
     Tune(tune::Arguments),
 }
@@ -55,6 +58,7 @@ pub(crate) fn run(kind: &Kind, project: &ProjectArguments, messages: &Messages) 
         Kind::Loads(arguments) => router::run(&[router::Kind::Loads], arguments, project, messages),
         Kind::All(arguments) => router::run(&router::Kind::ALL, arguments, project, messages),
         Kind::Replay(arguments) => replay::run(arguments, messages),
+        Kind::Nights(arguments) => nights::run(arguments, messages),
         Kind::Tune(arguments) => tune::run(arguments, messages),
     }
 }

@@ -17,7 +17,7 @@ pub(crate) fn run(arguments: &StageArguments, project: &ProjectArguments, messag
     if project.dry_run {
         return run::run_stage("drift", arguments, project, messages);
     }
-    run::carry_out(run::only("drift", arguments), arguments, project, messages)?;
+    run::carry_out(run::only("drift", arguments), arguments, &[], project, messages)?;
     let report: DriftReport = read_json(&project.project.join(DriftReport::PATH), "drift")?;
     messages.result(&in_words(&report), &report)?;
     Ok(if report.fired { Exit::Fired } else { Exit::Done })

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use routewright_engine::{Job, Plan, Reason, RunError, RunReport, Selection, Status};
+use routewright_engine::{Job, Override, Plan, Reason, RunError, RunReport, Selection, Status};
 use routewright_table::{Finding, Status as FindingStatus};
 use serde_json::json;
 use stages::STAGES;
 
+use super::nightly;
 use crate::ci;
 use crate::exit::{DataError, Exit};
 use crate::freshness::by_the_clock;
@@ -27,6 +28,12 @@ pub(crate) struct Arguments {
     /// Run nothing after this stage
     #[arg(long = "until", id = "until_stage", value_name = "STAGE")]
     until: Option<String>,
+    /// Read what is new, look for drift, train where that is due, and keep a challenger that beats the champion
+    #[arg(long, conflicts_with_all = ["stages", "from", "until_stage", "force"])]
+    nightly: bool,
+    /// Run the night as of this moment (RFC 3339) instead of now
+    #[arg(long, value_name = "TIME", requires = "nightly")]
+    at: Option<String>,
     #[command(flatten)]
     common: StageArguments,
 }
@@ -44,6 +51,9 @@ pub(crate) struct StageArguments {
 
 /// Runs the line, or the part of it that was asked for.
 pub(crate) fn run(arguments: &Arguments, project: &ProjectArguments, messages: &Messages) -> anyhow::Result<Exit> {
+    if arguments.nightly {
+        return nightly::run(arguments.at.as_deref(), &arguments.common, project, messages);
+    }
     let selection = Selection {
         stages: arguments.stages.clone(),
         from: arguments.from.clone(),
@@ -68,7 +78,7 @@ fn execute(selection: Selection, arguments: &StageArguments, project: &ProjectAr
         let inputs = other_inputs(&arguments.input)?;
         return dry_run(&selection, &project.load(&inputs.flags)?, messages);
     }
-    let (loaded, report) = carry_out(selection, arguments, project, messages)?;
+    let (loaded, report) = carry_out(selection, arguments, &[], project, messages)?;
     let text = closing_words(&loaded, &report);
     let age = by_the_clock(&loaded).filter(|_| report.stages.iter().any(|stage| stage.stage == "ingest"));
     let document = json!({ "schema_version": 1, "stages": report.stages, "decision": decision(&loaded), "age": age });
@@ -77,10 +87,11 @@ fn execute(selection: Selection, arguments: &StageArguments, project: &ProjectAr
     Ok(Exit::Done)
 }
 
-/// Runs a selection, records it and tells the CI; results are left to the caller.
+/// Runs a selection with some settings changed, records it and tells the CI; results are left to the caller.
 pub(crate) fn carry_out(
     selection: Selection,
     arguments: &StageArguments,
+    settings: &[Override],
     project: &ProjectArguments,
     messages: &Messages,
 ) -> anyhow::Result<(Project, RunReport)> {
@@ -88,7 +99,7 @@ pub(crate) fn carry_out(
     if !arguments.input.is_empty() {
         project.make_folder()?;
     }
-    let loaded = project.load(&inputs.flags)?;
+    let loaded = project.load(&[settings, &inputs.flags].concat())?;
     let job = Job { project: &loaded.folder, stages: STAGES, config: &loaded.config, selection, command: command_line() };
     let started = SystemTime::now();
     match routewright_engine::run(&job, messages) {

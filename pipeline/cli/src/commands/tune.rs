@@ -14,6 +14,9 @@ use crate::messages::Messages;
 use crate::operations::{Feed, Head, WindowArguments, millis, percent, window_words};
 use crate::project::ProjectArguments;
 
+/// Hours that the nightly run looks at.
+const NIGHTLY_HOURS: f64 = 168.0;
+
 /// Flags of `tune`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -102,6 +105,34 @@ pub(crate) fn run(arguments: &Arguments, project: &ProjectArguments, messages: &
     let answer = Answer { head: feed.head(window), config: place.as_deref(), tuning: &tuning, diff: &diff, applied: applied.as_ref() };
     messages.result(&text, &answer)?;
     Ok(Exit::Done)
+}
+
+/// Writes proven thresholds of the last week to the cascade's config.json, as `--apply` does; what it did in words, nothing where there is no cascade
+/// or nothing is proven.
+///
+/// # Errors
+/// Logs or a configuration that cannot be read, or no configuration to write to.
+pub(crate) fn every_night(project: &ProjectArguments) -> anyhow::Result<Option<String>> {
+    let window = WindowArguments { hours: NIGHTLY_HOURS, input: Vec::new() };
+    let feed = Feed::open(&window, 0.0, project)?;
+    let settings = &feed.params.tune;
+    let window = feed.window(window.hours);
+    let scope = feed.scope(window);
+    if scope.layers().is_empty() {
+        return Ok(None);
+    }
+    let place = feed.config_place(&project.project);
+    let place = place.ok_or_else(|| UsageError("`nightly.tune_cascade`: no config.json is known; set `cascade.config`".to_owned()))?;
+    let file = ConfigFile::read(&place)?;
+    let tuning = tune(&scope, &thresholds(&scope, Some(&file.config), feed.params.declared_split), settings.step, settings);
+    if !tuning.changed {
+        return Ok(None);
+    }
+    let layers = || tuning.layers.iter().filter(|layer| layer.from != layer.to);
+    let moved: Vec<(&str, f64)> = layers().map(|layer| (layer.layer.as_str(), layer.to)).collect();
+    file.apply(&tuning, &moved, window.hours)?;
+    let words: Vec<String> = layers().map(|layer| format!("{} {} to {}", layer.layer, layer.from, layer.to)).collect();
+    Ok(Some(format!("{}: {}", words.join(", "), tuning.reason)))
 }
 
 /// Puts back what the last `--apply` replaced.
