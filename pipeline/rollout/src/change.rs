@@ -83,6 +83,8 @@ pub fn deploy(store: &Store, ask: Ask<'_>, look: &Look<'_>) -> Result<Deployment
     if begins {
         let words = format!("began with artifact {}", short(&deployment.artifact));
         deployment.note(now, Action::Begin, words, if ask.step == Step::Shadow { forced.clone() } else { None });
+        // By the time the first step is ready, the line has judged other models.
+        accept(&mut deployment, look);
         if ask.step == Step::Shadow {
             return saved(store, deployment, settings);
         }
@@ -225,13 +227,19 @@ fn take(store: &Store, deployment: &mut Deployment, step: Step, forced: Option<S
     Ok(())
 }
 
+/// Keeps the gate's verdict with the deployment, where it accepts these very models.
+fn accept(deployment: &mut Deployment, look: &Look<'_>) {
+    if look.verdict.accepted && look.verdict.models.as_ref() == Some(&deployment.models) {
+        deployment.verdict = Some(Accepted { at: look.now, words: look.verdict.words.clone() });
+    }
+}
+
 /// Puts a larger step into the deployment.
 fn promoted(deployment: &mut Deployment, step: Step, forced: Option<String>, look: &Look<'_>) {
-    let &Look { verdict, settings, now, .. } = look;
+    let &Look { settings, now, .. } = look;
     let words = format!("from {} to {}", deployment.stage.words(), step.words());
-    if verdict.accepted && verdict.models.as_ref() == Some(&deployment.models) {
-        deployment.verdict = Some(Accepted { at: now, words: verdict.words.clone() });
-    } else if let (None, Some(reason)) = (&deployment.verdict, &forced) {
+    accept(deployment, look);
+    if let (None, Some(reason)) = (&deployment.verdict, &forced) {
         deployment.verdict = Some(Accepted { at: now, words: format!("forced: {reason}") });
     }
     deployment.stage = step;

@@ -113,7 +113,7 @@ pub struct Deployment {
     pub models: String,
     /// The artifact that everybody else follows; none where that is the static rules.
     pub baseline: Option<String>,
-    /// The verdict under which the artifact was given traffic; none before.
+    /// The verdict under which the rollout began or the artifact was given traffic; none before.
     pub verdict: Option<Accepted>,
     /// All events, the oldest first.
     pub history: Vec<Event>,

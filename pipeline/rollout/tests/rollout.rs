@@ -200,15 +200,33 @@ fn steps_are_not_skipped_and_wait_for_what_they_need() {
 #[test]
 fn a_verdict_on_other_models_is_none() {
     let mut world = World::new();
-    world.deploy(Step::Shadow, Some(1), None, 0).unwrap();
-    world.day(1, 0.0, 0, 80);
     let other = Verdict { models: Some("another".to_owned()), ..world.verdict(true) };
+    let folder = world.artifact(1);
+    let ask = Ask { step: Step::Shadow, artifact: Some(&folder), force: None };
+    deploy(&world.store, ask, &world.seen(&other, 0)).unwrap();
+    world.day(1, 0.0, 0, 80);
     let (done, assessment) = world.look_under(&other, 2);
     assert_eq!((done, assessment.unmet()[0].name), (Advance::Waited, "verdict"));
     assert_eq!(world.look(2), Advance::Promoted(Step::Canary));
     // The gate judges the next candidate meanwhile: the verdict of then counts.
     let assessment = world.look_under(&other, 3).1;
     assert!(assessment.requirements.iter().any(|requirement| requirement.name == "verdict" && requirement.met), "{assessment:?}");
+}
+
+#[test]
+fn the_verdict_under_which_a_rollout_began_counts_while_others_are_judged() {
+    let mut world = World::new();
+    world.deploy(Step::Shadow, Some(1), None, 0).unwrap();
+    world.day(1, 0.0, 0, 80);
+    // The line judges the next challenger before the first nightly look: the artifact in shadow is still the one that was accepted.
+    let other = Verdict { accepted: false, models: Some("another".to_owned()), ..world.verdict(true) };
+    assert_eq!(world.look_under(&other, 2).0, Advance::Promoted(Step::Canary));
+    // What was refused when it began waits for a verdict of its own.
+    let folder = world.artifact(2);
+    let ask = Ask { step: Step::Shadow, artifact: Some(&folder), force: None };
+    deploy(&world.store, ask, &world.seen(&world.verdict(false), 2)).unwrap();
+    world.day(3, 0.0, 0, 80);
+    assert_eq!(world.look_under(&other, 4).0, Advance::Waited);
 }
 
 #[test]
