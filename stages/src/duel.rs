@@ -26,11 +26,13 @@ pub struct DuelSettings {
     pub latency_margin: f64,
     /// Decisions below which nothing is judged.
     pub min_decisions: usize,
+    /// Decisions on which the two differ that ran the path of the challenger, and as many that ran the champion's, below which nothing is concluded.
+    pub min_matches: usize,
 }
 
 impl Default for DuelSettings {
     fn default() -> Self {
-        Self { margin_points: 1.0, latency_margin: 1.1, min_decisions: 500 }
+        Self { margin_points: 1.0, latency_margin: 1.1, min_decisions: 500, min_matches: 10 }
     }
 }
 
@@ -48,7 +50,7 @@ pub enum DuelVerdict {
     Worse,
     /// Both choose alike.
     Alike,
-    /// Too few decisions, or none with a propensity.
+    /// Too few decisions or matches, or none with a propensity.
     Unknown,
 }
 
@@ -72,6 +74,9 @@ pub struct Duel {
     pub disagreement: f64,
     /// Of these, decisions that ran the challenger's path.
     pub matches: usize,
+    /// Of these, decisions that ran the champion's path.
+    #[serde(default)]
+    pub champion_matches: usize,
     /// Challenger less champion, in points.
     pub points: Option<f64>,
     /// One-sided 95 % lower bound.
@@ -119,9 +124,19 @@ pub fn duel(
     window: Range<Timestamp>,
     settings: &DuelSettings,
 ) -> Result<Duel, DuelError> {
-    let paths = decisions.paths();
+    judged(champion, challenger, (decisions.paths(), decisions.iter()), window, settings)
+}
+
+/// The same on the decisions of some days, in any order.
+pub(crate) fn judged(
+    champion: Option<&Router>,
+    challenger: &Router,
+    (paths, days): (&Paths, impl Iterator<Item = Result<Vec<Decision>, TableError>>),
+    window: Range<Timestamp>,
+    settings: &DuelSettings,
+) -> Result<Duel, DuelError> {
     let mut rows = Rows::default();
-    for of_day in decisions.iter() {
+    for of_day in days {
         for decision in
             as_of_decision(of_day?).into_iter().filter(|decision| window.start < decision.timestamp && decision.timestamp < window.end)
         {
@@ -164,6 +179,7 @@ impl Rows {
             window: [date(self.times.iter().min()), date(self.times.iter().max())],
             disagreement: differ as f64 / n.max(1) as f64,
             matches: 0,
+            champion_matches: 0,
             points: None,
             lower: None,
             upper: None,
@@ -186,9 +202,12 @@ impl Rows {
         let uplift = plain.with_strata(&strata)?.uplift(Confidence::ONE_SIDED_95);
         let [points, lower, upper] =
             [uplift.estimate.value, uplift.estimate.interval.lower, uplift.estimate.interval.upper].map(|v| 100.0 * v);
-        found.matches = uplift.exploration_matches;
+        (found.matches, found.champion_matches) = (uplift.exploration_matches, uplift.baseline_matches);
         (found.points, found.lower, found.upper) = (Some(points), Some(lower), Some(upper));
         found.latency_ratio = self.latency_ratio(n_paths)?;
+        if found.matches.min(found.champion_matches) < settings.min_matches {
+            return Ok(found);
+        }
         let too_slow = found.latency_ratio.is_some_and(|ratio| settings.latency_margin < ratio);
         found.verdict = match () {
             () if upper < 0.0 || too_slow => DuelVerdict::Worse,
@@ -218,7 +237,7 @@ impl Rows {
 mod tests {
     use super::*;
 
-    const SETTINGS: DuelSettings = DuelSettings { margin_points: 1.0, latency_margin: 1.1, min_decisions: 100 };
+    const SETTINGS: DuelSettings = DuelSettings { margin_points: 1.0, latency_margin: 1.1, min_decisions: 100, min_matches: 10 };
 
     /// Rows of two paths drawn evenly; the challenger takes the second on half of the queries, where it succeeds more often by `gain`.
     fn rows(n: usize, gain: f64) -> Rows {
@@ -247,6 +266,27 @@ mod tests {
         assert!((better.points.unwrap() - 10.0).abs() < 1.0 && better.matches == 1_000, "{better:?}");
         assert_eq!(rows(4_000, -0.2).judge(2, &SETTINGS).unwrap().verdict, DuelVerdict::Worse);
         assert_eq!(rows(200, 0.02).judge(2, &SETTINGS).unwrap().verdict, DuelVerdict::Unclear);
+    }
+
+    /// The rows on which the two differ run the path of one of them alone, but for `n` of them.
+    fn with_matches(n: usize, scarce: Arm) -> Rows {
+        let mut rows = rows(4_000, 0.2);
+        let differing: Vec<usize> = (0..rows.arms.len()).filter(|row| rows.choices[0][*row] != rows.choices[1][*row]).collect();
+        let other = Arm(1 - scarce.0);
+        differing.iter().enumerate().for_each(|(place, row)| rows.arms[*row] = if place < n { scarce } else { other });
+        // The scarce path failed wherever the other one succeeded: as clear as it gets.
+        differing.iter().for_each(|row| rows.successes[*row] = f64::from(u8::from(rows.arms[*row] == Arm(1))));
+        rows
+    }
+
+    #[test]
+    fn nothing_is_concluded_from_fewer_than_ten_matches_of_either() {
+        for scarce in [Arm(0), Arm(1)] {
+            let nine = with_matches(9, scarce).judge(2, &SETTINGS).unwrap();
+            assert_eq!((nine.verdict, nine.matches.min(nine.champion_matches)), (DuelVerdict::Unknown, 9), "{nine:?}");
+            let ten = with_matches(10, scarce).judge(2, &SETTINGS).unwrap();
+            assert_eq!(ten.verdict, DuelVerdict::Better, "{ten:?}");
+        }
     }
 
     #[test]
