@@ -19,7 +19,7 @@ use routewright_table::Decisions;
 use serde::{Deserialize, Serialize};
 use stages::DriftParams;
 use stages::artifacts::{DecisionReport, DecisionTable, DriftReport, DriftSeverity};
-use stages::duel::{Duel, DuelSettings, duel};
+use stages::duel::{Duel, DuelSettings, DuelVerdict, duel};
 use stages::retune::{RetuneSettings, retune};
 
 pub(crate) use lineage::{Night, Outcome};
@@ -314,7 +314,10 @@ pub(crate) fn nights_of(project: &Path) -> anyhow::Result<Vec<Night>> {
 fn roll_out(project: &Project, night: &Night, params: &NightlyParams, now: Timestamp) -> anyhow::Result<Option<String>> {
     let settings = deployments::settings(project)?;
     let won = night.challenger.as_deref().filter(|_| night.outcome == Outcome::Candidate && params.promote);
-    if let Some(digest) = won {
+    let is_better = night.duel.as_ref().is_some_and(|duel| duel.verdict == DuelVerdict::Better);
+    let under_way = under_way(project)?;
+    // A rollout that began is finished, unless what would take its place is proven better.
+    if let Some(digest) = won.filter(|_| under_way.is_none() || is_better) {
         let outcomes = deployments::outcomes(&deployments::tasks(project, &[])?);
         let verdict = gate::judge(&project.folder, &settings.accept)?;
         let place = candidates::place(&project.folder, digest);
@@ -330,7 +333,7 @@ fn roll_out(project: &Project, night: &Night, params: &NightlyParams, now: Times
     }
     let promote = if settings.automatic { Promote::WhenReady } else { Promote::Never };
     let (advance, assessment) = deployments::look(project, promote, now)?;
-    Ok(match advance {
+    let done = match advance {
         Advance::Nothing => None,
         Advance::Promoted(step) => Some(format!("promoted to {}", step.words())),
         Advance::Stopped(why) => Some(format!("rolled back: {why}")),
@@ -339,7 +342,9 @@ fn roll_out(project: &Project, night: &Night, params: &NightlyParams, now: Times
             let unmet = assessment.map(|assessment| assessment.unmet()).unwrap_or_default();
             unmet.first().map(|requirement| format!("waits: {}", requirement.detail))
         }
-    })
+    };
+    let waits = won.and(under_way).map(|step| format!("the challenger waits for the rollout under way, at {}", step.words()));
+    Ok([waits, done].into_iter().flatten().reduce(|one, other| format!("{one}; {other}")))
 }
 
 /// Share of the decisions before the days that judge.
@@ -385,15 +390,18 @@ fn rests(nights: &[Night], night: &Night, rest_days: u32) -> Option<String> {
     (days <= i64::from(rest_days)).then(|| format!("the last challenger is {days} days old, the next comes after {rest_days}"))
 }
 
+/// The step of a rollout that some of the traffic follows, and not all of it.
+fn under_way(project: &Project) -> anyhow::Result<Option<Step>> {
+    let deployment = Store::open(&project.folder).load()?.filter(|deployment| deployment.status == Status::Deployed);
+    Ok(deployment.map(|deployment| deployment.stage).filter(|stage| *stage != Step::Shadow && *stage != Step::Full))
+}
+
 /// Whether there is so much more to learn from than the router in force knew that a new one is due; never while one is being rolled out.
 fn grown(project: &Project, champion: Option<&Router>, decisions: f64, growth: f64) -> anyhow::Result<Option<String>> {
     let Some(learnt) = champion.and_then(|router| router.manifest()).map(|manifest| manifest.provenance.training_window.rows) else {
         return Ok(None);
     };
-    let deployment = Store::open(&project.folder).load()?;
-    let under_way = deployment.is_some_and(|deployment| {
-        deployment.status == Status::Deployed && deployment.stage != Step::Shadow && deployment.stage != Step::Full
-    });
+    let under_way = under_way(project)?.is_some();
     let is_due = !under_way && growth * learnt as f64 <= decisions;
     Ok(is_due.then(|| {
         format!("there are {decisions:.0} decisions to learn from, {:.1} times as many as the router knew", decisions / learnt as f64)
@@ -456,12 +464,14 @@ fn verdict_words(decision: &DecisionReport) -> String {
 fn duel_words(found: &Duel, has_champion: bool) -> String {
     let other = if has_champion { "the champion" } else { "the static rules" };
     let on = format!("on {} decisions from {} to {}", found.rows, found.window[0], found.window[1]);
+    let differ = format!("{:.0}% chosen differently", 100.0 * found.disagreement);
     match (found.points, found.lower, found.upper) {
+        (Some(_), ..) if found.verdict == DuelVerdict::Unknown => {
+            let (matches, of_champion) = (found.matches, found.champion_matches);
+            format!("challenger and {other} cannot be compared {on}: {differ}, of which {matches} and {of_champion} ran their paths")
+        }
         (Some(points), Some(lower), Some(upper)) => {
-            format!(
-                "challenger against {other}: {points:+.1} points [{lower:+.1}, {upper:+.1}] {on}, {:.0}% chosen differently",
-                100.0 * found.disagreement
-            )
+            format!("challenger against {other}: {points:+.1} points [{lower:+.1}, {upper:+.1}] {on}, {differ}")
         }
         _ if found.rows > 0 && found.disagreement == 0.0 => format!("challenger and {other} choose alike {on}"),
         _ => format!("challenger and {other} cannot be compared {on}: too few, or without propensities"),

@@ -18,6 +18,8 @@ pub(super) enum Disturbance {
     Slow,
     /// Half of what asks for tools stays away
     Mix,
+    /// Three quarters of what asks for tools stay away
+    Exodus,
     /// Three outcomes in ten are written the wrong way round
     Poison,
 }
@@ -25,7 +27,7 @@ pub(super) enum Disturbance {
 /// The path that fails or is slow.
 pub(super) const PATH: &str = "DIRECT_TOOL";
 
-/// The query type of which half stays away.
+/// The query type that stays away.
 const AWAY: &str = "tool_direct";
 
 impl Disturbance {
@@ -54,9 +56,9 @@ impl Disturbance {
                 let latency = record["execution_outcome"]["latency_ms"].as_f64();
                 record["execution_outcome"]["latency_ms"] = latency.map_or(Value::Null, |latency| Value::from(2.0 * latency));
             }
-            Self::Mix => {
+            Self::Mix | Self::Exodus => {
                 let kind = record["routing_decision"]["stage_1_result"]["query_type"].as_str().unwrap_or_default();
-                return !(kind == AWAY && luck < 0.5);
+                return !(kind == AWAY && luck < if self == Self::Mix { 0.5 } else { 0.75 });
             }
             Self::Poison if luck < 0.3 => {
                 if let Some(success) = record["execution_outcome"]["success"].as_bool() {

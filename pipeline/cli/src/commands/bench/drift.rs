@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 20)]
     moved: u64,
     /// Things that happen
-    #[arg(long, value_name = "WHAT", value_delimiter = ',', default_values = ["outage", "fall", "slow", "mix", "poison"])]
+    #[arg(long, value_name = "WHAT", value_delimiter = ',', default_values = ["outage", "fall", "slow", "mix", "exodus", "poison"])]
     what: Vec<Disturbance>,
     /// Days for which they have been going on
     #[arg(long, value_name = "D", value_delimiter = ',', default_values_t = [1, 2, 4, 7])]
