@@ -49,7 +49,7 @@ impl Table for NightlyTable {
             return Err(("duel.margin_points", format!("must lie in [0, 100), found {}", params.duel.margin_points)));
         }
         let RetuneSettings { step, lowest, highest } = params.retune;
-        if !(0.0..=0.5).contains(&step) || !(0.0 <= lowest && lowest <= highest && highest <= 1.0) {
+        if !((0.0..=0.5).contains(&step) && 0.0 <= lowest && lowest <= highest && highest <= 1.0) {
             let found = format!("found {step}, {lowest}, {highest}");
             return Err(("retune", format!("needs a step in [0, 0.5] and limits in [0, 1] in order, {found}")));
         }
