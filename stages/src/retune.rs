@@ -141,7 +141,7 @@ mod tests {
     fn days(tool: [f64; 2]) -> Vec<Vec<Decision>> {
         let half = Propensity::try_from(0.5).unwrap();
         let decision = |row: usize| {
-            let (is_clear, is_tool) = (row / 2 % 2 == 0, row % 2 == 1);
+            let (is_clear, is_tool) = ((row / 2).is_multiple_of(2), row % 2 == 1);
             let rate = match (is_tool, is_clear) {
                 (false, _) => 0.6,
                 (true, true) => 0.9,
