@@ -30,20 +30,34 @@ pub fn digest_of(place: &Path) -> io::Result<Option<String>> {
     digest_by(place, &|file, _| digest_of_file(file))
 }
 
-/// The files of a folder are read on all threads.
+/// The files of a place are read on all threads.
 fn digest_by(place: &Path, of_file: &(dyn Fn(&Path, &Metadata) -> io::Result<String> + Sync)) -> io::Result<Option<String>> {
+    let Some(files) = files_of(place)? else { return Ok(None) };
+    let digests = files.par_iter().map(|file| of_file(file, &std::fs::metadata(file)?)).collect::<io::Result<Vec<_>>>()?;
+    Ok(Some(digest_of_files(place, &files, digests)))
+}
+
+/// The files of a place in order: itself, or those of a folder; nothing where there is nothing.
+fn files_of(place: &Path) -> io::Result<Option<Vec<PathBuf>>> {
     let metadata = match std::fs::metadata(place) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
     if metadata.is_file() {
-        return of_file(place, &metadata).map(Some);
+        return Ok(Some(vec![place.to_owned()]));
     }
     let mut files = Vec::new();
     list_files(place, &mut files)?;
     files.sort_unstable();
-    let digests = files.par_iter().map(|file| of_file(file, &std::fs::metadata(file)?)).collect::<io::Result<Vec<_>>>()?;
+    Ok(Some(files))
+}
+
+/// The digest of a place whose files have these digests.
+fn digest_of_files(place: &Path, files: &[PathBuf], mut digests: Vec<String>) -> String {
+    if files.first().is_some_and(|file| file == place) {
+        return digests.swap_remove(0);
+    }
     let mut hasher = blake3::Hasher::new();
     for (file, digest) in files.iter().zip(digests) {
         let relative = file.strip_prefix(place).unwrap_or(file);
@@ -52,7 +66,7 @@ fn digest_by(place: &Path, of_file: &(dyn Fn(&Path, &Metadata) -> io::Result<Str
         hasher.update(digest.as_bytes());
         hasher.update(b"\n");
     }
-    Ok(Some(hasher.finalize().to_hex().to_string()))
+    hasher.finalize().to_hex().to_string()
 }
 
 /// All files below a folder that are not hidden, in no order.
@@ -116,6 +130,24 @@ struct Stamp {
     modified: u128,
 }
 
+/// A place outside the line as it stood before a stage read it.
+pub(crate) struct Seen {
+    place: PathBuf,
+    files: Vec<PathBuf>,
+    looks: Vec<Look>,
+}
+
+/// What was known of a file before a stage read it.
+enum Look {
+    /// What tells whether somebody writes to it meanwhile, and whether its last change was long enough ago to tell the next one from it.
+    Stamp(Stamp, u128, bool),
+    /// Its digest, where the system tells nothing.
+    Digest(String),
+}
+
+/// Stands for the digest of a file that changed while a stage ran which did not say what it read of it: no file has it.
+const CHANGED_MEANWHILE: &str = "changed while it was read";
+
 /// Who could have changed a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Writers {
@@ -148,30 +180,92 @@ impl Digests {
         digest_by(place, &|file, metadata| self.of_file(file, metadata, writers))
     }
 
+    /// As [`Self::of`] for anybody's files, but a file of another size than the remembered one is not read: it holds something else, and its
+    /// size stands for its digest. Good for finding out whether a place changed, and for nothing else.
+    pub(crate) fn glance(&self, place: &Path) -> io::Result<Option<String>> {
+        digest_by(place, &|file, metadata| {
+            let size = self.known().get(file.to_string_lossy().as_ref()).map(|known| known.stamp.size);
+            match size {
+                Some(size) if size != metadata.len() => Ok(format!("{} bytes", metadata.len())),
+                _ => self.of_file(file, metadata, Writers::Anybody),
+            }
+        })
+    }
+
+    /// Looks at a place that a stage will read, without reading it; nothing where there is nothing.
+    pub(crate) fn look(&self, place: &Path) -> io::Result<Option<Seen>> {
+        let Some(files) = files_of(place)? else { return Ok(None) };
+        let looks = files.par_iter().map(|file| {
+            let Some((stamp, changed)) = stamp(&std::fs::metadata(file)?) else { return digest_of_file(file).map(Look::Digest) };
+            let is_settled = is_settled(&stamp, changed, now());
+            Ok(Look::Stamp(stamp, changed, is_settled))
+        });
+        let looks = looks.collect::<io::Result<Vec<_>>>()?;
+        Ok(Some(Seen { place: place.to_owned(), files, looks }))
+    }
+
+    /// The digest of a place as a stage read it. `told`: digests of files by path, as the stage says; any other file is read now.
+    pub(crate) fn of_seen(&self, seen: Seen, told: &BTreeMap<PathBuf, String>) -> io::Result<String> {
+        let digest = |(file, look): (&PathBuf, &Look)| {
+            let (before, is_settled) = match look {
+                Look::Digest(digest) => return Ok(told.get(file).unwrap_or(digest).clone()),
+                Look::Stamp(stamp, changed, is_settled) => ((stamp, changed), *is_settled),
+            };
+            // A file may be gone by now.
+            let metadata = std::fs::metadata(file).ok();
+            let now = metadata.as_ref().and_then(stamp);
+            let is_same = now.as_ref().is_some_and(|(stamp, changed)| (stamp, changed) == before);
+            match (told.get(file), metadata) {
+                (Some(digest), _) => {
+                    self.remember(file, before.0, *before.1, digest, is_same && is_settled);
+                    Ok(digest.clone())
+                }
+                (None, Some(metadata)) if is_same => self.of_file(file, &metadata, Writers::Anybody),
+                _ => Ok(CHANGED_MEANWHILE.to_owned()),
+            }
+        };
+        let digests = seen.files.par_iter().zip(&seen.looks).map(digest).collect::<io::Result<Vec<_>>>()?;
+        Ok(digest_of_files(&seen.place, &seen.files, digests))
+    }
+
     fn known(&self) -> MutexGuard<'_, BTreeMap<String, Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn of_file(&self, path: &Path, metadata: &Metadata, writers: Writers) -> io::Result<String> {
         let Some((stamp, changed)) = stamp(metadata) else { return digest_of_file(path) };
-        let name = path.to_string_lossy().into_owned();
-        if let Some(known) = self.known().get(&name)
+        if let Some(known) = self.known().get(path.to_string_lossy().as_ref())
             && known.stamp == stamp
             && (writers == Writers::Stages || known.changed == changed)
         {
             return Ok(known.digest.clone());
         }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = now();
         let digest = digest_of_file(path)?;
-        // A writer may still be at it within the same tick of the clock: such a file is read again next time.
-        let is_settled = changed.max(stamp.modified) + TICK.as_nanos() < now.as_nanos();
-        if is_settled {
-            self.known().insert(name, Known { stamp, changed, digest: digest.clone() });
+        self.remember(path, &stamp, changed, &digest, is_settled(&stamp, changed, now));
+        Ok(digest)
+    }
+
+    /// Remembers the digest of a file, or that nothing certain is known of it.
+    fn remember(&self, path: &Path, stamp: &Stamp, changed: u128, digest: &str, is_certain: bool) {
+        let name = path.to_string_lossy().into_owned();
+        if is_certain {
+            self.known().insert(name, Known { stamp: stamp.clone(), changed, digest: digest.to_owned() });
         } else {
             self.known().remove(&name);
         }
-        Ok(digest)
     }
+}
+
+/// Time since 1970.
+fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// Whether a file's last change was long enough ago: a writer may still be at it within the same tick of the clock, and then it is read again
+/// next time.
+fn is_settled(stamp: &Stamp, changed: u128, now: Duration) -> bool {
+    changed.max(stamp.modified) + TICK.as_nanos() < now.as_nanos()
 }
 
 /// What tells a file from its later selves, where the system says it.
@@ -274,6 +368,46 @@ mod tests {
             let digests = Digests::load(folder.path());
             digests.of(&file, Writers::Anybody).unwrap();
             assert!(!remembers(&digests, &file));
+        }
+
+        fn told(file: &Path, digest: &str) -> BTreeMap<PathBuf, String> {
+            BTreeMap::from([(file.to_owned(), digest.to_owned())])
+        }
+
+        #[test]
+        fn what_a_stage_read_is_not_read_again() {
+            let (folder, file) = settled("a");
+            std::fs::write(folder.path().join("other"), "b").unwrap();
+            let digests = Digests::load(folder.path());
+            let seen = digests.look(folder.path()).unwrap().unwrap();
+            let right = digest_of(&file).unwrap().unwrap();
+            assert_eq!(Some(digests.of_seen(seen, &told(&file, &right)).unwrap()), digest_of(folder.path()).unwrap());
+            let seen = digests.look(&file).unwrap().unwrap();
+            assert_eq!(digests.of_seen(seen, &told(&file, "as it was told")).unwrap(), "as it was told");
+            assert_eq!(digests.glance(&file).unwrap().as_deref(), Some("as it was told"), "and remembered");
+        }
+
+        #[test]
+        fn what_was_written_while_a_stage_read_counts_next_time() {
+            let (folder, file) = settled("a");
+            let digests = Digests::load(folder.path());
+            let seen = digests.look(&file).unwrap().unwrap();
+            std::fs::write(&file, "ab").unwrap();
+            assert_eq!(digests.of_seen(seen, &told(&file, "of a")).unwrap(), "of a");
+            assert_eq!(digests.glance(&file).unwrap(), digest_of(&file).unwrap(), "nothing was remembered");
+            let seen = digests.look(&file).unwrap().unwrap();
+            std::fs::write(&file, "abc").unwrap();
+            assert_eq!(digests.of_seen(seen, &BTreeMap::new()).unwrap(), CHANGED_MEANWHILE);
+        }
+
+        #[test]
+        fn a_file_of_another_size_is_known_to_differ_without_reading() {
+            let (folder, file) = settled("a");
+            let digests = Digests::load(folder.path());
+            let first = digests.glance(&file).unwrap();
+            assert_eq!(first, digest_of(&file).unwrap());
+            std::fs::write(&file, "ab").unwrap();
+            assert_eq!(digests.glance(&file).unwrap().as_deref(), Some("2 bytes"));
         }
 
         #[test]

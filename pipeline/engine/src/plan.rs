@@ -163,23 +163,29 @@ pub(crate) fn feeds(earlier: &StageEntry, later: &StageEntry) -> bool {
 pub(crate) fn reason(project: &Path, entry: &StageEntry, config: &Config, known: &Digests) -> Result<Option<Reason>, PlanError> {
     let Some(record) = Record::read(project, entry.name) else { return Ok(Some(Reason::NeverRan)) };
     let mut now = current(project, entry, config, known)?;
+    now.inputs.extend(digests(project, sources(project, entry, &now).into_iter(), |place| known.glance(place))?);
     now.outputs = outputs(project, entry, known)?;
     Ok(record.reason(&now))
 }
 
-/// What a stage would be run with now; outputs are left empty.
+/// What a stage would be run with now; sources and outputs are left out.
 pub(crate) fn current(project: &Path, entry: &StageEntry, config: &Config, known: &Digests) -> Result<Record, PlanError> {
     let settings = config.table(entry.name).clone();
-    let mut inputs = digests(project, (entry.inputs)().into_iter().map(str::to_owned), known, Writers::Stages)?;
-    inputs.extend(digests(project, expand_sources(project, &(entry.sources)(&settings)).into_iter(), known, Writers::Anybody)?);
+    let places = (entry.inputs)().into_iter().map(str::to_owned);
+    let inputs = digests(project, places, |place| known.of(place, Writers::Stages))?;
     let mut record = Record::new(entry.version, entry.uses_seed.then(|| config.seed()), settings, inputs);
     record.traced = entry.traces.iter().map(|stage| ((*stage).to_owned(), config.table(stage).clone())).collect();
     Ok(record)
 }
 
+/// The sources of a stage with the settings of a record, relative to the project where they were given so.
+pub(crate) fn sources(project: &Path, entry: &StageEntry, record: &Record) -> Vec<String> {
+    expand_sources(project, &(entry.sources)(&record.settings))
+}
+
 /// Digests of a stage's outputs as they stand.
 pub(crate) fn outputs(project: &Path, entry: &StageEntry, known: &Digests) -> Result<BTreeMap<String, String>, PlanError> {
-    digests(project, (entry.outputs)().iter().map(|place| (*place).to_owned()), known, Writers::Stages)
+    digests(project, (entry.outputs)().iter().map(|place| (*place).to_owned()), |place| known.of(place, Writers::Stages))
 }
 
 /// Whether a stage's outputs are what it wrote last, with this version and these settings, so that it may go on from them.
@@ -189,17 +195,16 @@ pub(crate) fn can_go_on(project: &Path, entry: &StageEntry, now: &Record, known:
     Ok(is_same_work && record.outputs == outputs(project, entry, known)?)
 }
 
-/// Digests of the places that exist.
-fn digests(
+/// What is found out of the places that exist: their digests.
+pub(crate) fn digests<T>(
     project: &Path,
     places: impl Iterator<Item = String>,
-    known: &Digests,
-    writers: Writers,
-) -> Result<BTreeMap<String, String>, PlanError> {
+    of: impl Fn(&Path) -> io::Result<Option<T>>,
+) -> Result<BTreeMap<String, T>, PlanError> {
     let mut found = BTreeMap::new();
     for place in places {
         let path = project.join(&place);
-        if let Some(digest) = known.of(&path, writers).map_err(|source| PlanError::Io { path, source })? {
+        if let Some(digest) = of(&path).map_err(|source| PlanError::Io { path, source })? {
             found.insert(place, digest);
         }
     }

@@ -2,8 +2,10 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::artifact::ArtifactError;
@@ -14,7 +16,6 @@ use crate::memory;
 use crate::observer::{Event, Observer};
 use crate::plan::{self, PlanError, Selection};
 use crate::record::{LastFailure, Reason};
-use crate::sources::expand_sources;
 use crate::stage::{Context, Failure, FailureKind, StageEntry};
 
 /// What is to be run.
@@ -200,13 +201,16 @@ fn run_stage(
     for place in (entry.outputs)() {
         clear_beside(&job.project.join(place)).map_err(other)?;
     }
+    let sources = plan::sources(job.project, entry, &record);
+    let seen = plan::digests(job.project, sources.iter().cloned(), |place| known.look(place)).map_err(planned)?;
     let can_go_on = *reason != Reason::Forced && plan::can_go_on(job.project, entry, &record, known).map_err(planned)?;
     let context = Context {
         stage: entry.name,
         earlier: can_go_on.then(|| job.project.to_owned()),
         seed: job.config.seed(),
         traced: record.traced.clone(),
-        sources: expand_sources(job.project, &(entry.sources)(&record.settings)).iter().map(|source| job.project.join(source)).collect(),
+        sources: sources.iter().map(|source| job.project.join(source)).collect(),
+        told: Mutex::default(),
         scratch: scratch.clone(),
         project: job.project.to_owned(),
         observer,
@@ -220,6 +224,11 @@ fn run_stage(
     let result = result.and_then(|()| {
         for place in (entry.outputs)() {
             put_in_place(&job.project.join(place)).map_err(|source| other(PlaceError::Write { place, source: source.into() }))?;
+        }
+        let told = context.told.lock().unwrap_or_else(PoisonError::into_inner);
+        for (place, seen) in seen {
+            let digest = known.of_seen(seen, &told).map_err(|source| planned(PlanError::Io { path: job.project.join(&place), source }))?;
+            record.inputs.insert(place, digest);
         }
         record.outputs = plan::outputs(job.project, entry, known).map_err(planned)?;
         record
@@ -275,12 +284,10 @@ fn put_in_place(place: &Path) -> io::Result<()> {
 /// Asks the system to put a file, or every file of a folder, onto the disk; hidden files have to be able to look after themselves.
 fn sync(path: &Path) -> io::Result<()> {
     if path.is_dir() {
-        for entry in std::fs::read_dir(path)? {
-            let entry = entry?;
-            if !entry.file_name().to_string_lossy().starts_with('.') {
-                sync(&entry.path())?;
-            }
-        }
+        let entries = std::fs::read_dir(path)?.collect::<io::Result<Vec<_>>>()?;
+        let is_shown = |entry: &&std::fs::DirEntry| !entry.file_name().to_string_lossy().starts_with('.');
+        // Side by side: the disk writes what several threads wait for in one go.
+        entries.par_iter().filter(is_shown).try_for_each(|entry| sync(&entry.path()))?;
     }
     std::fs::File::open(path)?.sync_all()
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -101,6 +102,7 @@ pub struct Context<'a> {
     pub(crate) traced: BTreeMap<String, serde_json::Value>,
     pub(crate) scratch: PathBuf,
     pub(crate) project: PathBuf,
+    pub(crate) told: Mutex<BTreeMap<PathBuf, String>>,
     pub(crate) observer: &'a dyn Observer,
 }
 
@@ -118,6 +120,12 @@ impl Context<'_> {
     /// The files and folders that [`Stage::sources`] names, in the same order, as real places; see [`expand_sources`](crate::expand_sources).
     pub fn sources(&self) -> &[PathBuf] {
         &self.sources
+    }
+
+    /// Tells what the stage read of a file of its sources: the BLAKE3 of it, in hexadecimal digits. Files that it tells nothing of are read once
+    /// more when it is done, to know them again.
+    pub fn tell_digest(&self, file: PathBuf, digest: String) {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(file, digest);
     }
 
     /// The stage's own output of the last run at a place, to go on from. Nothing where the stage never ran, was forced, ran as another
