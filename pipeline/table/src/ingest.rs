@@ -168,6 +168,8 @@ struct Ingest<'s> {
     files: Vec<FileState>,
     n_read: usize,
     bytes_done: u64,
+    /// Memory of batches, from file to file.
+    spare: Vec<Batch>,
 }
 
 impl<'s> Ingest<'s> {
@@ -193,6 +195,7 @@ impl<'s> Ingest<'s> {
             files: Vec::new(),
             n_read: 0,
             bytes_done: 0,
+            spare: Vec::new(),
         }
     }
 
@@ -250,7 +253,8 @@ impl<'s> Ingest<'s> {
         self.n_read += 1;
         let (watch, stamp, is_compressed) = (file.watch(), file.stamp, file.is_compressed);
         let resume = self.file().resume;
-        let mut reader = RecordReader::resume(file.text, self.settings.limits, resume).by_lines();
+        let spare = std::mem::take(&mut self.spare);
+        let mut reader = RecordReader::resume(file.text, self.settings.limits, resume).by_lines().with_spare(spare);
         self.kept.begin_file(self.files.len() - 1);
         let known = self.file().format.as_deref().and_then(format_named);
         let mut format = if file.is_wide { format_named("matrix") } else { self.forced.or(known) };
@@ -300,8 +304,10 @@ impl<'s> Ingest<'s> {
             let is_last = next.as_ref().is_ok_and(|batch| batch.records.is_empty());
             self.file().resume = reader_position(&reader);
             self.merge(&batch, pieces, format, is_last)?;
+            reader.recycle(batch);
             progress(self.bytes_done + watch.n_bytes());
         }
+        self.spare = reader.into_spare();
         let digest = watch.finish(path)?;
         self.bytes_done += digest.n_bytes;
         let file = self.file();

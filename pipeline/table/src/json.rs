@@ -28,6 +28,9 @@ pub(crate) enum Json<'a> {
 
 /// Takes texts out of a record while it is parsed: gives what takes their place, or nothing where they stay.
 pub(crate) trait Clean {
+    /// Length of the key that a text begins with, up to its quote, where it is one that stays and holds no escapes; what is not known at a look
+    /// is read, and asked of [`Self::key`].
+    fn known_key(&mut self, text: &str) -> Option<usize>;
     /// A key.
     fn key(&mut self, key: &str) -> Option<String>;
     /// A text, with the key that it stands under.

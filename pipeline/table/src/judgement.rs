@@ -1,7 +1,8 @@
 //! Judges all rows by id: what is kept, what every file and day has of it, and which days have to be written.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
+use std::hash::BuildHasherDefault;
 use std::io::{self, BufReader, BufWriter, Write};
 use std::path::Path;
 
@@ -12,6 +13,7 @@ use crate::ledger::{Entry, Ledger, Verdict, read_entry, write_entry};
 use crate::reason::Reason;
 use crate::report::Counts;
 use crate::state::StatePlaces;
+use crate::unhashed::Unhashed;
 use crate::write::Kept;
 
 /// What an earlier ingest left, and what became of its files.
@@ -20,6 +22,29 @@ pub(crate) struct Remembered<'r> {
     pub(crate) places: StatePlaces,
     /// The position now of every earlier file, and the offset from which on it was read again; none for files that are gone.
     pub(crate) moved: &'r [Option<(u32, u64)>],
+}
+
+/// Kept rows of a day while they are counted: rows come by id, and so in no order of days.
+#[derive(Clone, Copy, Debug, Default)]
+struct OfDay {
+    day: i64,
+    n_kept: u64,
+    /// Of these, rows that an earlier ingest kept.
+    n_earlier: u64,
+    is_touched: bool,
+}
+
+/// Days by their numbers, spread over all bits.
+#[derive(Default)]
+struct Days(HashMap<u64, OfDay, BuildHasherDefault<Unhashed>>);
+
+impl Days {
+    fn of(&mut self, row: &Entry) -> &mut OfDay {
+        /// The golden ratio of 2⁶⁴ (Knuth 1973, 6.4).
+        const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+        let day = row.day();
+        self.0.entry((day as u64).wrapping_mul(SPREAD)).or_insert(OfDay { day, ..OfDay::default() })
+    }
 }
 
 /// What became of all rows.
@@ -53,48 +78,35 @@ impl Judgement {
         let mut judgement = Self { files: vec![Counts::default(); n_files], ..Self::default() };
         let mut out = BufWriter::with_capacity(1 << 20, File::create(all)?);
         let mut merged = ledger.merged(earlier.map(|earlier| earlier.places.ledger.as_path()))?;
-        let (mut rows, mut before) = (Vec::new(), Vec::new());
+        let (mut rows, mut before, mut days) = (Vec::new(), Vec::new(), Days::default());
         while merged.next_id(&mut rows)? {
-            rows.retain_mut(|row| row.sequence.is_some() || judgement.is_still_there(row, earlier));
+            rows.retain_mut(|row| row.sequence.is_some() || is_still_there(row, earlier, &mut days));
             rows.sort_unstable_by_key(|row| (row.file, row.offset));
             before.clear();
             before.extend(rows.iter().map(|row| row.verdict));
             judge(&mut rows);
             for (row, before) in rows.iter().zip(&before) {
-                judgement.count(row, *before, kept);
+                judgement.count(row, *before, kept, days.of(row));
                 write_entry(row, &mut out)?;
             }
         }
         out.flush()?;
+        for OfDay { day, n_kept, n_earlier, is_touched } in days.0.into_values() {
+            judgement.days.extend((n_kept > 0).then_some((day, n_kept)));
+            judgement.earlier_days.extend((n_earlier > 0).then_some((day, n_earlier)));
+            judgement.touched.extend(is_touched.then_some(day));
+        }
         judgement.conflicts.sort_unstable_by_key(|row| (row.file, row.offset));
         Ok(judgement)
     }
 
-    /// Whether a row of an earlier ingest still stands in its file as it did; brings it to its file's position now.
-    fn is_still_there(&mut self, row: &mut Entry, earlier: Option<&Remembered<'_>>) -> bool {
-        let moved = earlier.and_then(|earlier| earlier.moved.get(row.file as usize).copied().flatten());
-        match moved {
-            Some((file, from)) if row.offset < from => {
-                row.file = file;
-                true
-            }
-            _ => {
-                if row.verdict == Verdict::Kept {
-                    self.touched.insert(row.day());
-                }
-                false
-            }
-        }
-    }
-
-    /// Counts a judged row; `before`: what became of it earlier, where it was read earlier.
-    fn count(&mut self, row: &Entry, before: Verdict, kept: &mut Kept) {
+    /// Counts a judged row, for all and for its day; `before`: what became of it earlier, where it was read earlier.
+    fn count(&mut self, row: &Entry, before: Verdict, kept: &mut Kept, of_day: &mut OfDay) {
         let is_kept = row.verdict == Verdict::Kept;
         match row.sequence {
             Some(sequence) if !is_kept => kept.drop_row(sequence),
-            Some(_) => drop(self.touched.insert(row.day())),
-            None if (before == Verdict::Kept) != is_kept => drop(self.touched.insert(row.day())),
-            None => {}
+            Some(_) => of_day.is_touched = true,
+            None => of_day.is_touched |= (before == Verdict::Kept) != is_kept,
         }
         if let Some(counts) = self.files.get_mut(row.file as usize) {
             match row.verdict {
@@ -108,10 +120,8 @@ impl Judgement {
         }
         match row.verdict {
             Verdict::Kept => {
-                *self.days.entry(row.day()).or_default() += 1;
-                if row.sequence.is_none() {
-                    *self.earlier_days.entry(row.day()).or_default() += 1;
-                }
+                of_day.n_kept += 1;
+                of_day.n_earlier += u64::from(row.sequence.is_none());
                 let time = Timestamp(row.timestamp);
                 self.first = Some(self.first.map_or(time, |first| first.min(time)));
                 self.last = Some(self.last.map_or(time, |last| last.max(time)));
@@ -140,5 +150,20 @@ impl Judgement {
         }
         wanted.sort_unstable_by_key(|row| (row.file, row.offset));
         Ok(wanted)
+    }
+}
+
+/// Whether a row of an earlier ingest still stands in its file as it did; brings it to its file's position now.
+fn is_still_there(row: &mut Entry, earlier: Option<&Remembered<'_>>, days: &mut Days) -> bool {
+    let moved = earlier.and_then(|earlier| earlier.moved.get(row.file as usize).copied().flatten());
+    match moved {
+        Some((file, from)) if row.offset < from => {
+            row.file = file;
+            true
+        }
+        _ => {
+            days.of(row).is_touched |= row.verdict == Verdict::Kept;
+            false
+        }
     }
 }

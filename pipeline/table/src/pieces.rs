@@ -101,36 +101,7 @@ pub(crate) fn parse_batch(batch: &Batch, format: Option<&'static Format>, rules:
     let starts: Vec<usize> = (0..last).step_by(PIECE).chain([last]).collect();
     let ends = starts[1..].iter().copied().chain([batch.records.len()]);
     let pieces: Vec<_> = starts.iter().copied().zip(ends).collect();
-    pieces.into_par_iter().map(|(start, end)| parse_piece(batch, start..end, format, rules)).collect()
-}
-
-fn parse_piece(batch: &Batch, positions: Range<usize>, format: Option<&'static Format>, rules: Rules<'_>) -> Option<Piece> {
-    let records = &batch.records[positions.clone()];
-    let mut redacted = RedactCounts::new();
-    let rows = Vec::with_capacity(records.iter().map(|record| record.range.len()).sum::<usize>() / 2);
-    let cleaner = rules.redact.map(Redactor::cleaner);
-    let mut task = Task { format, rules, cleaner, arena: Bump::new(), extras: Extras::default(), rows };
-    let parse = |position: usize| {
-        let record = &batch.records[position];
-        let bytes = &batch.bytes[record.range.clone()];
-        let row = match task.parse(record, bytes) {
-            Err(Refused { rejection, is_json: false }) if record.is_guess => {
-                let fault = batch.counted(position, rules.limits)?.fault;
-                Err(fault.map_or(rejection, |reason| self::fault(reason, bytes)))
-            }
-            row => row.map_err(|refused| refused.rejection),
-        };
-        task.arena.reset();
-        let of_record = task.cleaner.as_mut().map(Cleaner::end_record).unwrap_or_default();
-        // What is rejected is counted when the quarantine cleans it.
-        if row.is_ok() {
-            of_record.into_iter().for_each(|(name, count)| *redacted.entry(name).or_default() += count);
-        }
-        Some(row)
-    };
-    let outcomes = positions.map(parse).collect::<Option<_>>()?;
-    task.rows.shrink_to_fit();
-    Some(Piece { rows: task.rows, outcomes, keys: task.extras.keys, shapes: task.extras.shapes, redacted })
+    pieces.into_par_iter().map_init(|| Task::new(format, rules), |task, (start, end)| task.parse_piece(batch, start..end)).collect()
 }
 
 /// Why a record became no row, and whether it was JSON at least.
@@ -139,7 +110,7 @@ struct Refused {
     is_json: bool,
 }
 
-/// What one task keeps from record to record.
+/// What one task keeps from record to record, and from piece to piece.
 struct Task<'s> {
     format: Option<&'static Format>,
     rules: Rules<'s>,
@@ -148,10 +119,44 @@ struct Task<'s> {
     arena: Bump,
     /// Memory and keys of further scalars.
     extras: Extras,
+    /// Rows of the piece at hand.
     rows: Vec<u8>,
 }
 
-impl Task<'_> {
+impl<'s> Task<'s> {
+    fn new(format: Option<&'static Format>, rules: Rules<'s>) -> Self {
+        let cleaner = rules.redact.map(Redactor::cleaner);
+        Self { format, rules, cleaner, arena: Bump::new(), extras: Extras::default(), rows: Vec::new() }
+    }
+
+    /// Parses some records; nothing where one was guessed to be a record and is none.
+    fn parse_piece(&mut self, batch: &Batch, positions: Range<usize>) -> Option<Piece> {
+        let mut redacted = RedactCounts::new();
+        self.rows.clear();
+        let parse = |position: usize| {
+            let record = &batch.records[position];
+            let bytes = &batch.bytes[record.range.clone()];
+            let row = match self.parse(record, bytes) {
+                Err(Refused { rejection, is_json: false }) if record.is_guess => {
+                    let fault = batch.counted(position, self.rules.limits)?.fault;
+                    Err(fault.map_or(rejection, |reason| self::fault(reason, bytes)))
+                }
+                row => row.map_err(|refused| refused.rejection),
+            };
+            self.arena.reset();
+            let of_record = self.cleaner.as_mut().map(Cleaner::end_record).unwrap_or_default();
+            // What is rejected is counted when the quarantine cleans it.
+            if row.is_ok() {
+                of_record.into_iter().for_each(|(name, count)| *redacted.entry(name).or_default() += count);
+            }
+            Some(row)
+        };
+        let outcomes = positions.map(parse).collect::<Option<_>>()?;
+        let (keys, shapes) = (std::mem::take(&mut self.extras.keys), std::mem::take(&mut self.extras.shapes));
+        // A copy of the size it takes: the memory that rows are written to is the next piece's.
+        Some(Piece { rows: self.rows.as_slice().to_vec(), outcomes, keys, shapes, redacted })
+    }
+
     /// Appends the row of a record.
     fn parse(&mut self, record: &Record, bytes: &[u8]) -> Result<ParsedRow, Refused> {
         let no_json = |rejection| Refused { rejection, is_json: false };

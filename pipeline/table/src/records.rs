@@ -99,7 +99,15 @@ pub struct RecordReader<R> {
     n_wrong: u32,
     ended: bool,
     failure: Option<io::Error>,
+    /// Batches that are done with, whose memory the next ones take.
+    spare: Vec<Batch>,
 }
+
+/// Batches that are kept for their memory: one that is parsed and one that is read.
+const MAX_SPARE: usize = 2;
+
+/// Bytes that are asked of a stream at once.
+const READ_BYTES: usize = 256 << 10;
 
 /// Batches that may be guessed wrong before nothing is guessed any more.
 const MAX_WRONG: u32 = 3;
@@ -107,8 +115,9 @@ const MAX_WRONG: u32 = 3;
 /// Bytes of a record over the size limit that are kept to show it.
 const SHOWN: usize = 64 << 10;
 
-/// Bytes of a batch; large enough to keep all threads busy, small beside the memory that ingest may use.
-const BATCH_BYTES: usize = 12 << 20;
+/// Bytes of a batch: enough to keep all threads busy, so few that they are still in the cache when they are parsed, and that the first batch
+/// of a file, which nothing is done beside, is soon there.
+const BATCH_BYTES: usize = 4 << 20;
 
 impl<R: Read> RecordReader<R> {
     /// Reads from the start of a file.
@@ -124,6 +133,23 @@ impl<R: Read> RecordReader<R> {
     /// Guesses lines to be records. Who reads them gives batches back that were guessed wrong.
     pub(crate) fn by_lines(self) -> Self {
         Self { guess_from: Some(0), ..self }
+    }
+
+    /// Takes batches that are done with, for their memory.
+    pub(crate) fn with_spare(self, spare: Vec<Batch>) -> Self {
+        Self { spare, ..self }
+    }
+
+    /// Takes a batch that is done with, for its memory.
+    pub(crate) fn recycle(&mut self, batch: Batch) {
+        if self.spare.len() < MAX_SPARE {
+            self.spare.push(batch);
+        }
+    }
+
+    /// Gives the batches that are done with to the next reader.
+    pub(crate) fn into_spare(self) -> Vec<Batch> {
+        self.spare
     }
 
     /// Takes the last two batches back, of which the first was guessed wrong: it comes again, cut with care.
@@ -159,6 +185,7 @@ impl<R: Read> RecordReader<R> {
             n_wrong: 0,
             ended: false,
             failure: None,
+            spare: Vec::new(),
         }
     }
 
@@ -167,14 +194,18 @@ impl<R: Read> RecordReader<R> {
     /// # Errors
     /// The stream's own error, after the records that stand before it.
     pub fn next_batch(&mut self) -> io::Result<Batch> {
-        let mut bytes = std::mem::take(&mut self.rest);
+        let Batch { mut bytes, mut records, .. } = self.spare.pop().unwrap_or_default();
+        bytes.clear();
+        bytes.append(&mut self.rest);
         let mut wanted = self.batch_bytes.max(bytes.len());
         let mut start = self.position;
         loop {
             self.fill(&mut bytes, wanted);
-            let mut cutter = Cutter { ended: self.ended, ..Cutter::new(&bytes, self.limits, start, self.guess_from) };
+            records.clear();
+            let mut cutter = Cutter { ended: self.ended, records, ..Cutter::new(&bytes, self.limits, start, self.guess_from) };
             cutter.cut();
-            let (at, records) = (cutter.at, cutter.records);
+            let at;
+            (at, records) = (cutter.at, cutter.records);
             self.position = Position { offset: start.offset + at as u64, ..cutter.position };
             if records.is_empty() && !self.ended {
                 // No record ends in these bytes: drop what is done with, and read on.
@@ -194,7 +225,8 @@ impl<R: Read> RecordReader<R> {
             {
                 return Err(error);
             }
-            self.rest = bytes.split_off(at);
+            self.rest.extend_from_slice(&bytes[at..]);
+            bytes.truncate(at);
             let batch = Batch { bytes, records, start };
             // The first records show what a file is, so they are no guesses.
             let is_first = start.offset == 0 && self.n_wrong == 0;
@@ -216,14 +248,24 @@ impl<R: Read> RecordReader<R> {
         if self.ended || bytes.len() >= wanted {
             return;
         }
-        let missing = (wanted - bytes.len()) as u64;
-        match self.source.by_ref().take(missing).read_to_end(bytes) {
-            Ok(n_read) => self.ended = (n_read as u64) < missing,
-            Err(error) => {
-                self.ended = true;
-                self.failure = Some(error);
+        bytes.reserve_exact(wanted - bytes.len());
+        let mut filled = bytes.len();
+        while filled < wanted && !self.ended {
+            let end = wanted.min(filled + READ_BYTES);
+            bytes.resize(end.max(bytes.len()), 0);
+            match self.source.read(&mut bytes[filled..end]) {
+                Ok(n_read) => {
+                    filled += n_read;
+                    self.ended = n_read == 0;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.ended = true;
+                    self.failure = Some(error);
+                }
             }
         }
+        bytes.truncate(filled);
     }
 }
 
@@ -492,9 +534,11 @@ mod tests {
             if batch.records.is_empty() {
                 return cuts;
             }
-            for record in batch.records {
-                cuts.push((String::from_utf8_lossy(&batch.bytes[record.range]).into_owned(), record.line, record.offset, record.fault));
+            for record in &batch.records {
+                let text = String::from_utf8_lossy(&batch.bytes[record.range.clone()]).into_owned();
+                cuts.push((text, record.line, record.offset, record.fault));
             }
+            reader.recycle(batch);
         }
     }
 
@@ -671,6 +715,7 @@ mod tests {
                             cuts.extend(records.into_iter().map(|record| {
                                 (String::from_utf8_lossy(&batch.bytes[record.range]).into_owned(), record.line, record.offset, record.fault)
                             }));
+                            reader.recycle(batch);
                             next = following;
                         }
                         None => {

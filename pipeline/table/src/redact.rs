@@ -272,13 +272,6 @@ impl Cleaner<'_> {
         std::mem::take(&mut self.counts)
     }
 
-    /// Whether a key is the expected one, or one soon after it.
-    fn is_expected(&mut self, key: &str) -> bool {
-        let expected = self.keys.iter().skip(self.next_key).take(LEFT_OUT).position(|known| **known == *key);
-        self.next_key += expected.map_or(0, |left_out| left_out + 1);
-        expected.is_some()
-    }
-
     fn is_clean_anywhere(&self, text: &str) -> bool {
         self.redactor.text(text, Place::Free, &self.detectors, &mut RedactCounts::new()).is_none()
     }
@@ -305,12 +298,18 @@ impl Cleaner<'_> {
 }
 
 impl Clean for Cleaner<'_> {
+    fn known_key(&mut self, text: &str) -> Option<usize> {
+        let is_at = |known: &str| text.as_bytes().get(known.len()) == Some(&b'"') && text.as_bytes().starts_with(known.as_bytes());
+        let (left_out, known) = self.keys.iter().skip(self.next_key).take(LEFT_OUT).enumerate().find(|(_, known)| is_at(known))?;
+        self.next_key += left_out + 1;
+        Some(known.len())
+    }
+
     fn key(&mut self, key: &str) -> Option<String> {
-        if self.is_expected(key) {
-            return None;
-        }
         let cleaned = self.clean(key, Place::Name);
-        if cleaned.is_none() && self.next_key == self.keys.len() && self.keys.len() < KNOWN {
+        // What JSON escapes is written otherwise than it reads.
+        let is_plain = key.bytes().all(|byte| !matches!(byte, b'"' | b'\\' | 0..0x20));
+        if cleaned.is_none() && is_plain && self.next_key == self.keys.len() && self.keys.len() < KNOWN {
             self.keys.push(key.into());
             self.next_key += 1;
         }

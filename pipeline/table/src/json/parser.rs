@@ -83,9 +83,7 @@ impl<'a, 'c> Parser<'a, 'c> {
                 if mark != b'"' {
                     return None;
                 }
-                let key = self.string()?;
-                let changed = self.clean.as_mut().and_then(|clean| clean.key(key));
-                let key = changed.map_or(key, |changed| self.arena.alloc_str(&changed));
+                let key = self.key()?;
                 if self.mark()? != b':' {
                     return None;
                 }
@@ -102,6 +100,19 @@ impl<'a, 'c> Parser<'a, 'c> {
         let pairs = self.arena.alloc_slice_copy(&self.pairs[first..]);
         self.pairs.truncate(first);
         Some(Json::Object(pairs))
+    }
+
+    /// A key whose first quote was passed.
+    fn key(&mut self) -> Option<&'a str> {
+        let Some(clean) = &mut self.clean else { return self.string() };
+        let rest = self.text.get(self.at..)?;
+        if let Some(length) = clean.known_key(rest) {
+            self.at += length + 1;
+            return rest.get(..length);
+        }
+        let key = self.string()?;
+        let changed = self.clean.as_mut().and_then(|clean| clean.key(key));
+        Some(changed.map_or(key, |changed| self.arena.alloc_str(&changed)))
     }
 
     fn list(&mut self, key: &str) -> Option<Json<'a>> {

@@ -133,15 +133,17 @@ fn follow(rule: &Rule, value: &Json<'_>, key: &str) -> Result<(), Rejection> {
         (Rule::Whole(low, high), Json::Integer(_)) => in_range(*low, *high, value, key),
         (Rule::Whole(low, high), Json::Number(number)) if number.fract() == 0.0 => in_range(*low, *high, value, key),
         (Rule::Object(required, known), Json::Object(_)) => {
-            if let Some(missing) = required.iter().find(|name| value.get(name).is_none()) {
-                return Err(Rejection::missing(&dotted(key, missing)));
-            }
+            let (mut n_required, mut followed) = (0, Ok(()));
             for (name, rule) in *known {
-                if let Some(inner) = value.get(name) {
-                    follow(rule, inner, name).map_err(|rejection| within(key, name, rejection))?;
+                let Some(inner) = value.get(name) else { continue };
+                n_required += usize::from(required.contains(name));
+                if followed.is_ok() {
+                    followed = follow(rule, inner, name).map_err(|rejection| within(key, name, rejection));
                 }
             }
-            Ok(())
+            // Every required key is a known one. What is missing is told first.
+            let missing = required.iter().filter(|_| n_required < required.len()).find(|name| value.get(name).is_none());
+            missing.map_or(followed, |missing| Err(Rejection::missing(&dotted(key, missing))))
         }
         (Rule::List(rule), Json::List(items)) => items.iter().try_for_each(|item| follow(rule, item, key)),
         (Rule::Text | Rule::TextOrNull | Rule::Shape(..) | Rule::OneOf(_), _) => wrong("text"),
