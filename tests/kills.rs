@@ -8,7 +8,7 @@ use crate::project::Project;
 /// Everything that an ingest wrote and that others read, by relative name.
 fn written(project: &Project) -> Vec<(String, Vec<u8>)> {
     let mut files = Vec::new();
-    for folder in ["data/decisions", "data/layers", "data/quarantine"] {
+    for folder in ["data/decisions", "data/layers", "data/assignments", "data/quarantine"] {
         files.extend(
             project
                 .files(folder)

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use routewright_engine::{Context, Stage, StageError};
 use routewright_table::{
-    Decisions, ExpectSettings, IngestError, IngestPlaces, IngestReport, IngestSettings, MatrixSettings, RedactError, RedactSettings,
-    Redactor, Status, assignments, expectations, ingest_more, write_assignments, write_quarantine_counts,
+    Decisions, EarlierAssignments, ExpectSettings, IngestError, IngestPlaces, IngestReport, IngestSettings, MatrixSettings, RedactError,
+    RedactSettings, Redactor, Status, expectations, ingest_more, write_assignments, write_quarantine_counts,
 };
 use serde::{Deserialize, Serialize};
 
@@ -51,7 +51,7 @@ pub(crate) struct Ingest;
 impl Stage for Ingest {
     const NAME: &'static str = "ingest";
     const SUMMARY: &'static str = "reads the logs into the tables of decisions and layers; what cannot be read goes to quarantine";
-    const VERSION: u32 = 4;
+    const VERSION: u32 = 5;
     type Params = IngestParams;
     type Inputs = ();
     type Outputs = (DecisionTable, Layers, Assignments, Quarantine, RowAccount);
@@ -95,6 +95,7 @@ impl Stage for Ingest {
         let rejected = context.scratch().with_file_name(REJECTED);
         let ingested = ingest_more(context.sources(), &settings, &places, earlier(context).as_ref(), &progress);
         let mut report = ingested.map_err(|error| keep_rejected(blame(error), &places.quarantine, &rejected))?;
+        report.files.iter().for_each(|file| context.tell_digest(file.path.clone().into(), file.blake3.clone()));
         write_quarantine_counts(&report, &places.quarantine)?;
         context.note(&account(&report));
         let decisions = Decisions::open(&places.decisions)?;
@@ -105,8 +106,10 @@ impl Stage for Ingest {
         }
         // An earlier failure is mended.
         let _ = std::fs::remove_dir_all(&rejected);
-        let tasks = context.scratch().join("assignments.parquet");
-        write_assignments(&assignments(&decisions)?, &tasks)?;
+        let tasks = context.scratch().join("assignments");
+        let earlier = context.earlier::<Assignments>();
+        let earlier = earlier.as_ref().map(|folder| EarlierAssignments { folder, written: &report.days_written });
+        write_assignments(&decisions, earlier, &tasks)?;
         Ok((DecisionTable(decisions), Layers(places.layers), Assignments(tasks), Quarantine(places.quarantine), RowAccount(report)))
     }
 }
@@ -181,7 +184,7 @@ fn account(report: &IngestReport) -> String {
     }
     let (n_known, n_days) = (report.files.len() as u64 - report.files_read, report.days.len() as u64);
     if n_known > 0 {
-        text.push_str(&format!("; {n_known} files were known, {} of {n_days} days written", report.days_written));
+        text.push_str(&format!("; {n_known} files were known, {} of {n_days} days written", report.days_written.len()));
     }
     if report.files_gone > 0 {
         text.push_str(&format!("; {} files that were read before are gone or rewritten, and their rows with them", report.files_gone));

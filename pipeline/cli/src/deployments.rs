@@ -40,7 +40,7 @@ pub(crate) fn tasks(project: &Project, input: &[PathBuf]) -> anyhow::Result<Vec<
         return Err(UsageError(format!("`--input {}`: no such file or folder", missing.display())).into());
     }
     let table = project.folder.join(Assignments::PATH);
-    if input.is_empty() && table.is_file() {
+    if input.is_empty() && table.is_dir() {
         return read_assignments(&table).map_err(|error| DataError::of(error).into());
     }
     let sources = if input.is_empty() {

@@ -1,33 +1,24 @@
 //! Tasks that an A/B gateway put into groups, joined by task with the decisions that other logs hold of them.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+mod days;
+mod joined;
+
 use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, Float64Array, StringArray, TimestampMicrosecondArray};
-use polars::prelude::*;
 use routewright_domain::{Decision, Timestamp};
 
 use crate::columns::{Access, Column, Known, column};
-use crate::decisions::Decisions;
+use crate::decisions::table_files;
 use crate::error::TableError;
 use crate::parquet_file::{TableReader, TableWriter, fields, provenance, take_columns};
-use crate::scan::scan_days;
+
+pub use days::{EarlierAssignments, write_assignments};
+pub use joined::assignments;
 
 /// Key of a gateway's group among the further scalars.
 pub(crate) const GROUP: &str = "log.ab_test_group";
-/// Key of the task among the further scalars of other logs.
-const TASK: &str = "log.task_id";
-/// Keys that a gateway may log beside what it must.
-const ROUTING_MS: &str = "log.latency_ms";
-const CONTEXT_FOUND: &str = "log.rag_hit";
-const CONTEXT_COUNT: &str = "log.rag_context_count";
-const ERROR: &str = "log.error";
-const FALLBACK: &str = "log.fallback";
-const HALLUCINATION: &str = "log.hallucination_detected";
-
-/// What a group may be called.
-const GROUPS: [&str; 2] = ["control", "treatment"];
 
 /// A task of an A/B gateway.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -151,153 +142,6 @@ pub(crate) fn is_assignment(decision: &Decision) -> bool {
     decision.query.is_empty() && decision.extras.contains_key(GROUP)
 }
 
-/// The tasks of a gateway's log among the decisions, joined with the other decisions on them by `task_id` or `trace_id`, in the order (timestamp,
-/// task). None where no log is a gateway's. Of several decisions on one task the one with an outcome counts, else the last. Where a gateway keeps
-/// no log of its own but names the group in its outcomes, these are the tasks.
-///
-/// # Errors
-/// [`TableError`] for a table that cannot be read.
-pub fn assignments(decisions: &Decisions) -> Result<Vec<Assignment>, TableError> {
-    if !decisions.extras().contains_key(GROUP) {
-        return Ok(Vec::new());
-    }
-    let failed = |error| TableError::query(decisions.folder(), error);
-    let text = DataType::String;
-    let wanted = [
-        ("trace_id", text.clone()),
-        ("query_id", text.clone()),
-        ("timestamp", DataType::Int64),
-        ("query", text.clone()),
-        (GROUP, text.clone()),
-        (TASK, text.clone()),
-        ("policy_id", text.clone()),
-        ("path", text.clone()),
-        ("query_type", text),
-        ("confidence", DataType::Float64),
-        ("success", DataType::Boolean),
-        ("latency_ms", DataType::Float64),
-        ("cost", DataType::Float64),
-        ("hallucination_detected", DataType::Boolean),
-        ("error", DataType::String),
-        ("optimal_path", DataType::String),
-        // As texts: what a log calls an error may be a flag in one and a message in another.
-        (ROUTING_MS, DataType::String),
-        (CONTEXT_FOUND, DataType::String),
-        (CONTEXT_COUNT, DataType::String),
-        (ERROR, DataType::String),
-        (FALLBACK, DataType::String),
-        (HALLUCINATION, DataType::String),
-    ];
-    let all = scan_days(decisions, &wanted)?;
-    let gateway = || col(GROUP).is_not_null().and(col("query").eq(lit("")));
-    // In one piece: a row of a column in many has to be looked for.
-    let collected = |rows: LazyFrame| -> Result<DataFrame, TableError> {
-        let mut frame = rows.collect().map_err(failed)?;
-        frame.rechunk_mut();
-        Ok(frame)
-    };
-    let mut assigned = read_assigned(&collected(all.clone().filter(gateway()))?).map_err(failed)?;
-    let others = collected(all.filter(gateway().not()))?;
-    let known: HashSet<&str> = assigned.iter().map(|row| row.task_id.as_str()).collect();
-    let own = read_own(&others, &known).map_err(failed)?;
-    assigned.extend(own);
-    assigned.sort_by(|a, b| (a.timestamp, &a.task_id).cmp(&(b.timestamp, &b.task_id)));
-    let positions: HashMap<String, usize> = assigned.iter().enumerate().map(|(at, row)| (row.task_id.clone(), at)).collect();
-    join(&others, &positions, &mut assigned).map_err(failed)?;
-    Ok(assigned)
-}
-
-fn read_assigned(frame: &DataFrame) -> PolarsResult<Vec<Assignment>> {
-    let text =
-        |column: &str, row: usize| -> PolarsResult<String> { Ok(frame.column(column)?.str()?.get(row).unwrap_or_default().to_owned()) };
-    let mut rows = Vec::with_capacity(frame.height());
-    for row in 0..frame.height() {
-        rows.push(Assignment {
-            task_id: text("query_id", row)?,
-            method: text("policy_id", row)?,
-            success: frame.column("success")?.bool()?.get(row),
-            ..logged(frame, row)?
-        });
-    }
-    Ok(rows)
-}
-
-/// Decisions of other logs that name a group and that no gateway's log has: a task each, decided by its group's side.
-fn read_own(others: &DataFrame, known: &HashSet<&str>) -> PolarsResult<Vec<Assignment>> {
-    let (groups, ids, tasks) = (others.column(GROUP)?.str()?, others.column("trace_id")?.str()?, others.column(TASK)?.str()?);
-    let mut seen: HashSet<&str> = HashSet::new();
-    let mut rows = Vec::new();
-    for row in 0..others.height() {
-        let Some(group) = groups.get(row).filter(|group| GROUPS.contains(group)) else { continue };
-        let Some(task) = tasks.get(row).or(ids.get(row)) else { continue };
-        if known.contains(task) || ids.get(row).is_some_and(|id| known.contains(id)) || !seen.insert(task) {
-            continue;
-        }
-        let method = if group == "control" { "rule-based" } else { "ml" };
-        rows.push(Assignment { task_id: task.to_owned(), method: method.to_owned(), ..logged(others, row)? });
-    }
-    Ok(rows)
-}
-
-/// What a row says of the gateway, whichever log it stands in.
-fn logged(frame: &DataFrame, row: usize) -> PolarsResult<Assignment> {
-    let text = |column: &str| -> PolarsResult<Option<&str>> { Ok(frame.column(column)?.str()?.get(row)) };
-    let number = |text: Option<&str>| text.and_then(|text| text.parse::<f64>().ok());
-    let found = flag(text(CONTEXT_FOUND)?).or(number(text(CONTEXT_COUNT)?).map(|count| count > 0.0));
-    Ok(Assignment {
-        timestamp: Timestamp(frame.column("timestamp")?.i64()?.get(row).unwrap_or(0)),
-        group: text(GROUP)?.unwrap_or_default().to_owned(),
-        path: text("path")?.unwrap_or_default().to_owned(),
-        confidence: frame.column("confidence")?.f64()?.get(row),
-        routing_ms: number(text(ROUTING_MS)?).filter(|millis| 0.0 <= *millis),
-        context_found: found,
-        fallback: flag(text(FALLBACK)?),
-        routing_error: flag(text(ERROR)?),
-        hallucination: flag(text(HALLUCINATION)?),
-        ..Assignment::default()
-    })
-}
-
-/// A flag, or a message that is there.
-fn flag(text: Option<&str>) -> Option<bool> {
-    text.map(|text| !matches!(text, "" | "false" | "0" | "0.0" | "none"))
-}
-
-/// Adds what other logs know of the tasks.
-fn join(others: &DataFrame, positions: &HashMap<String, usize>, assigned: &mut [Assignment]) -> PolarsResult<()> {
-    let (ids, tasks) = (others.column("trace_id")?.str()?, others.column(TASK)?.str()?);
-    let (successes, types) = (others.column("success")?.bool()?, others.column("query_type")?.str()?);
-    let (latencies, costs) = (others.column("latency_ms")?.f64()?, others.column("cost")?.f64()?);
-    let (errors, made_up) = (others.column("error")?.str()?, others.column("hallucination_detected")?.bool()?);
-    let best = others.column("optimal_path")?.str()?;
-    // Outcomes that came from other logs, by position: a joined decision without one must not hide another with one.
-    let mut joined: BTreeMap<usize, Option<bool>> = BTreeMap::new();
-    for row in 0..others.height() {
-        let task = [tasks.get(row), ids.get(row)].into_iter().flatten().find_map(|task| positions.get(task));
-        let Some(&position) = task else { continue };
-        let success = successes.get(row);
-        if joined.get(&position).is_some_and(|known| known.is_some() && success.is_none()) {
-            continue;
-        }
-        joined.insert(position, success);
-        let Some(slot) = assigned.get_mut(position) else { continue };
-        slot.trace_id = ids.get(row).map(str::to_owned);
-        slot.query_type = types.get(row).map(str::to_owned);
-        slot.latency_ms = latencies.get(row);
-        slot.cost = costs.get(row);
-        // No error is only known of what has ended.
-        slot.execution_error = if errors.get(row).is_some_and(|error| !error.is_empty()) { Some(true) } else { success.map(|_| false) };
-        slot.hallucination = slot.hallucination.or(made_up.get(row));
-        slot.optimal_path = best.get(row).map(str::to_owned);
-    }
-    for (position, success) in joined {
-        if let Some(slot) = assigned.get_mut(position) {
-            slot.success = slot.success.or(success);
-        }
-    }
-    Ok(())
-}
-
 /// Rows as one array per column.
 fn arrays(rows: &[Assignment]) -> Vec<ArrayRef> {
     let text = |get: fn(&Assignment) -> Option<&str>| -> ArrayRef { Arc::new(StringArray::from_iter(rows.iter().map(get))) };
@@ -325,27 +169,26 @@ fn arrays(rows: &[Assignment]) -> Vec<ArrayRef> {
     ]
 }
 
-/// Writes `assignments.parquet`.
-///
-/// # Errors
-/// [`TableError`] when the file cannot be written.
-pub fn write_assignments(rows: &[Assignment], path: &Path) -> Result<(), TableError> {
+/// Writes tasks as a Parquet file.
+fn write_file(rows: &[Assignment], path: &Path) -> Result<(), TableError> {
     let mut writer = TableWriter::create(path, fields(ASSIGNMENT_COLUMNS))?;
     writer.write(arrays(rows))?;
     writer.finish(&provenance(env!("CARGO_PKG_VERSION"), &[]))
 }
 
-/// Reads `assignments.parquet`.
+/// Reads the tasks of a folder of days, or of one Parquet file as versions before 0.2 wrote, in the order (timestamp, task).
 ///
 /// # Errors
 /// [`TableError`] for a file that cannot be read.
-pub fn read_assignments(path: &Path) -> Result<Vec<Assignment>, TableError> {
+pub fn read_assignments(place: &Path) -> Result<Vec<Assignment>, TableError> {
     let mut rows = Vec::new();
-    for batch in TableReader::open(path)?.batches()? {
-        let batch = batch?;
-        let start = rows.len();
-        rows.resize_with(start + batch.num_rows(), Assignment::default);
-        take_columns(ASSIGNMENT_COLUMNS, &batch, &mut rows[start..], path)?;
+    for path in table_files(place)? {
+        for batch in TableReader::open(&path)?.batches()? {
+            let batch = batch?;
+            let start = rows.len();
+            rows.resize_with(start + batch.num_rows(), Assignment::default);
+            take_columns(ASSIGNMENT_COLUMNS, &batch, &mut rows[start..], &path)?;
+        }
     }
     Ok(rows)
 }
@@ -353,9 +196,9 @@ pub fn read_assignments(path: &Path) -> Result<Vec<Assignment>, TableError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::IngestSettings;
     use crate::corpus::Run;
     use crate::formats::samples;
+    use crate::{Decisions, IngestSettings};
 
     fn gateway(task: &str, group: &str, outcome: &str) -> String {
         let method = if group == "control" { "rule-based" } else { "ml" };
@@ -393,9 +236,9 @@ mod tests {
             ("task-3", None, None, None),
         ];
         assert_eq!(seen, expected, "the gateway's own outcome wins");
-        let path = run.folder.path().join("assignments.parquet");
-        write_assignments(&rows, &path).unwrap();
-        assert_eq!(read_assignments(&path).unwrap(), rows);
+        let place = run.folder.path().join("assignments");
+        write_assignments(&decisions, None, &place).unwrap();
+        assert_eq!(read_assignments(&place).unwrap(), rows);
         let learnable: usize = decisions.iter().map(|day| day.unwrap().len()).sum();
         assert_eq!(learnable, 4, "rows without a query are no examples");
     }

@@ -82,12 +82,15 @@ impl Decisions {
 
     /// The last days only, with paths, sources and further scalars of all.
     pub(crate) fn newest_days(&self, n_days: usize) -> Self {
-        let mut newest = self.clone();
-        while newest.days.len() > n_days {
-            newest.days.pop_first();
-        }
-        newest.rows_per_day.retain(|day, _| newest.days.contains_key(day));
-        newest
+        self.only(&self.days.keys().rev().take(n_days).map(String::as_str).collect())
+    }
+
+    /// Some days only, with paths, sources and further scalars of all.
+    pub(crate) fn only(&self, days: &BTreeSet<&str>) -> Self {
+        let mut some = self.clone();
+        some.days.retain(|day, _| days.contains(day.as_str()));
+        some.rows_per_day.retain(|day, _| days.contains(day.as_str()));
+        some
     }
 
     /// The further scalars of all days by dotted key; where days disagree about a type, text.

@@ -60,8 +60,15 @@ impl Project {
 
     fn ingest_into(&self, name: &str, earlier: Option<&IngestPlaces>) -> IngestReport {
         let settings = IngestSettings { max_rejected: 1.0, ..IngestSettings::default() };
-        let out = places(&self.folder.path().join(name));
-        ingest_more(&[self.folder.path().join("raw")], &settings, &out, earlier, &|_, _| {}).unwrap()
+        let folder = self.folder.path().join(name);
+        let out = places(&folder);
+        let report = ingest_more(&[self.folder.path().join("raw")], &settings, &out, earlier, &|_, _| {}).unwrap();
+        let tasks = earlier.map(|earlier| earlier.decisions.with_file_name("assignments"));
+        let tasks = tasks.as_ref().map(|folder| EarlierAssignments { folder, written: &report.days_written });
+        let decisions = Decisions::open(&out.decisions).unwrap();
+        write_assignments(&decisions, tasks, &folder.join("assignments")).unwrap();
+        assert_eq!(read_assignments(&folder.join("assignments")).unwrap(), assignments(&decisions).unwrap());
+        report
     }
 
     /// Goes on from the last run, and compares with one full ingest.
@@ -71,7 +78,8 @@ impl Project {
         let name = format!("run-{}", self.n_runs);
         let report = self.ingest_into(&name, Some(&earlier).filter(|_| self.n_runs > 1));
         let full = self.ingest_into("full", None);
-        let counted = IngestReport { files_read: full.files_read, files_gone: 0, days_written: full.days_written, ..report.clone() };
+        let counted =
+            IngestReport { files_read: full.files_read, files_gone: 0, days_written: full.days_written.clone(), ..report.clone() };
         assert_eq!(counted, full);
         let (ours, theirs) = (contents(&self.folder.path().join(&name)), contents(&self.folder.path().join("full")));
         assert_eq!(ours.keys().collect::<Vec<_>>(), theirs.keys().collect::<Vec<_>>());
@@ -104,9 +112,9 @@ fn a_new_day_reads_one_file_and_writes_one_day() {
     assert_eq!((project.go_on().files_read, project.n_runs), (5, 1));
     project.write("6.jsonl", &many(600, 6));
     let report = project.go_on();
-    assert_eq!((report.files_read, report.days_written, report.days.len(), report.totals.kept), (1, 1, 6, 480));
+    assert_eq!((report.files_read, report.days_written.len(), report.days.len(), report.totals.kept), (1, 1, 6, 480));
     let report = project.go_on();
-    assert_eq!((report.files_read, report.days_written), (0, 0));
+    assert_eq!((report.files_read, report.days_written.len()), (0, 0));
 }
 
 #[cfg(unix)]
@@ -133,7 +141,7 @@ fn a_late_outcome_reaches_the_day_of_its_decision() {
     assert_eq!(project.go_on().totals.pending, 1);
     project.append("2.jsonl", &record(90, 1, "A", Some(700)));
     let report = project.go_on();
-    assert_eq!((report.totals.pending, report.totals.duplicate, report.files_read, report.days_written), (0, 1, 1, 1));
+    assert_eq!((report.totals.pending, report.totals.duplicate, report.files_read, report.days_written.len()), (0, 1, 1, 1));
     assert_eq!((report.files[0].counts.duplicate, report.files[1].counts.kept), (1, 81));
 }
 
@@ -156,7 +164,7 @@ fn a_rotated_log_is_known_by_its_content() {
     fs::rename(project.raw("log.jsonl"), project.raw("log.jsonl.1")).unwrap();
     project.write("log.jsonl", &many(100, 2));
     let report = project.go_on();
-    assert_eq!((report.files_read, report.days_written, report.totals.kept), (1, 1, 160));
+    assert_eq!((report.files_read, report.days_written.len(), report.totals.kept), (1, 1, 160));
 }
 
 #[test]
@@ -224,7 +232,7 @@ enum Change {
 }
 
 fn changes() -> impl Strategy<Value = Vec<Change>> {
-    let lines = || proptest::collection::vec(0..200_usize, 0..12);
+    let lines = || proptest::collection::vec(0..280_usize, 0..12);
     let change = prop_oneof![
         4 => (0..4_usize, lines(), any::<bool>()).prop_map(|(file, lines, torn)| Change::Append { file, lines, torn }),
         1 => (0..4_usize, 0..4_usize).prop_map(|(from, to)| Change::Rename { from, to }),
@@ -242,6 +250,8 @@ fn line(number: usize) -> String {
         0 => record(id, day, "A", None),
         1 | 2 => record(id, 1 + id % 3, "A", Some(number)),
         3 => record(id, day, "B", Some(5)).replace("\"query\"", &format!("\"context\":{{\"key{}\":{}}},\"query\"", id % 4, id)),
+        4 => in_group(&record(id, day, "A", (id % 2 == 0).then_some(3)), id),
+        5 => record(id, day, "A", Some(3)).replacen('{', &format!(r#"{{"task_id":"task-{}","#, id % 9), 1),
         _ if id % 5 == 0 => samples::CORTEX.replace('\n', " ").replace("0000007f", &format!("{id:08}")) + "\n",
         _ if id % 5 == 1 => "{\"torn\": \n".to_owned(),
         _ if id % 5 == 2 => "\n  \n".to_owned(),
@@ -249,6 +259,24 @@ fn line(number: usize) -> String {
         _ => record(id, day, "A", Some(1)).replace(",\"query\"", ",\n \"query\""),
     }
 }
+
+/// A record that names a group, and a task too where its number is odd.
+fn in_group(record: &str, id: usize) -> String {
+    let task = if id % 2 == 1 { format!(r#""task_id":"task-{}","#, id % 9) } else { String::new() };
+    record.replacen('{', &format!(r#"{{{task}"ab_test_group":"{}","#, if id.is_multiple_of(3) { "control" } else { "treatment" }), 1)
+}
+
+/// A line of a gateway's log by its number.
+fn gateway_line(number: usize) -> String {
+    let (day, method) = (1 + number % 5, if number.is_multiple_of(2) { "ml" } else { "rule-based" });
+    let task = if number.is_multiple_of(3) { format!("t{}", number % 40) } else { format!("task-{}", number % 9) };
+    format!(
+        r#"{{"timestamp":"2026-01-{day:02}T23:00:00Z","task_id":"{task}","method":"{method}","selected_master":"m","ab_test_group":"control"}}"#
+    ) + "\n"
+}
+
+/// Name of the one log that is a gateway's.
+const GATEWAY: usize = 3;
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 200, ..ProptestConfig::default() })]
@@ -260,10 +288,12 @@ proptest! {
         project.write("always.jsonl", &if long { many(500, 2) } else { record(500, 2, "A", None) });
         project.write(&name(0), &if long { many(1000, 1) } else { String::new() });
         for change in changes {
-            let text = |lines: &[usize]| lines.iter().map(|number| line(*number)).collect::<String>();
+            let text = |file: usize, lines: &[usize]| {
+                lines.iter().map(|number| if file == GATEWAY { gateway_line(*number) } else { line(*number) }).collect::<String>()
+            };
             match change {
                 Change::Append { file, lines, torn } => {
-                    let text = text(&lines);
+                    let text = text(file, &lines);
                     let end = text.floor_char_boundary(if torn { text.len() * 2 / 3 } else { text.len() });
                     project.append(&name(file), &text[..end]);
                 }
@@ -271,7 +301,7 @@ proptest! {
                     fs::rename(project.raw(&name(from)), project.raw(&name(to))).unwrap();
                 }
                 Change::Remove { file } => drop(fs::remove_file(project.raw(&name(file)))),
-                Change::Rewrite { file, lines } => project.write(&name(file), &text(&lines)),
+                Change::Rewrite { file, lines } => project.write(&name(file), &text(file, &lines)),
                 Change::Ingest => drop(project.go_on()),
                 Change::Rename { .. } => {}
             }

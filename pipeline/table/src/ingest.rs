@@ -498,7 +498,7 @@ impl<'s> Ingest<'s> {
         (report.first, report.last) = (judgement.first, judgement.last);
         report.n_layers = written.n_layers;
         report.days = written.days;
-        report.days_written = judgement.touched.iter().filter(|day| judgement.days.contains_key(*day)).count() as u64;
+        report.days_written = judgement.touched.iter().filter(|day| judgement.days.contains_key(*day)).map(|day| day_name(*day)).collect();
         Ok(())
     }
 

@@ -71,7 +71,7 @@ mod frozen;
 mod increments;
 
 pub use archive::{ARCHIVE, Archived, LogFile, archive, plain_logs};
-pub use assignments::{Assignment, assignments, read_assignments, write_assignments};
+pub use assignments::{Assignment, EarlierAssignments, assignments, read_assignments, write_assignments};
 pub use cascade::read_cascade;
 pub use counts::{QUARANTINE_COUNTS, write_quarantine_counts};
 pub use decisions::{Decisions, read_layers};

@@ -1,6 +1,6 @@
 //! What an ingest counted.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use routewright_domain::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -80,9 +80,9 @@ pub struct IngestReport {
     /// How many files of the ingest before are gone or say something else now; their rows went with them.
     #[serde(skip)]
     pub files_gone: u64,
-    /// How many days were written; the others are those of the ingest before.
+    /// Days that were written (`YYYY-MM-DD`, UTC); the others are those of the ingest before.
     #[serde(skip)]
-    pub days_written: u64,
+    pub days_written: BTreeSet<String>,
     /// Files of folders that are no logs by their names and were not read.
     pub skipped: Vec<String>,
     /// All rows.

@@ -51,7 +51,7 @@ pub const TABLES: &[TableEntry] = &[
     },
     TableEntry {
         name: "assignments",
-        place: "data/assignments.parquet",
+        place: "data/assignments",
         row: "a task that an A/B gateway put into a group",
         columns: |table| describe(table, ASSIGNMENT_COLUMNS),
     },

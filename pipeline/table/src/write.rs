@@ -213,9 +213,7 @@ pub(crate) fn link_day(day: i64, from: &IngestPlaces, to: &IngestPlaces) -> Resu
         }
         fs::create_dir_all(&to).map_err(|error| TableError::write(&to, error))?;
         let place = to.join(PART);
-        if fs::hard_link(&from, &place).is_err() {
-            fs::copy(&from, &place).map_err(|error| TableError::write(&place, error))?;
-        }
+        link_file(&from, &place)?;
         if is_layers {
             n_layers = TableReader::open(&place)?.n_rows();
         }
@@ -223,5 +221,13 @@ pub(crate) fn link_day(day: i64, from: &IngestPlaces, to: &IngestPlaces) -> Resu
     Ok(n_layers)
 }
 
+/// Takes a file over, by a hard link where the file system has them.
+pub(crate) fn link_file(from: &Path, to: &Path) -> Result<(), TableError> {
+    if fs::hard_link(from, to).is_err() {
+        fs::copy(from, to).map_err(|error| TableError::write(to, error))?;
+    }
+    Ok(())
+}
+
 /// The one file of a day: a day is written as a whole, so that there are never small files to put together.
-const PART: &str = "part-0.parquet";
+pub(crate) const PART: &str = "part-0.parquet";

@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::move_into;
 
-/// The tasks of an A/B gateway, as a Parquet file; without rows where no log is a gateway's.
+/// The tasks of an A/B gateway, a folder of Parquet files by day; empty where no log is a gateway's.
 pub struct Assignments(pub(crate) PathBuf);
 
 impl Artifact for Assignments {
-    const PATH: &'static str = "data/assignments.parquet";
+    const PATH: &'static str = "data/assignments";
 
     fn read(place: &Path) -> Result<Self, ArtifactError> {
         Ok(Self(place.to_owned()))

@@ -1,0 +1,329 @@
+//! The tasks by day: written again are only days that something changed for.
+//!
+//! What is known of a task depends on the rows that name it, on the rows that share a name with these, and so on: rows that are not linked
+//! say nothing of each other. So the names of all rows are kept, as digests, and what is linked to a day that changed is found out with them.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fs;
+use std::hash::BuildHasherDefault;
+use std::path::Path;
+
+use polars::prelude::*;
+use rayon::prelude::*;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::joined::{TASK, assignments};
+use super::{Assignment, GROUP, write_file};
+use crate::decisions::{Decisions, day_name};
+use crate::error::TableError;
+use crate::scan::scan_days;
+use crate::unhashed::Unhashed;
+use crate::write::{PART, link_file};
+
+/// Tasks that were written before, to go on from.
+#[derive(Clone, Copy, Debug)]
+pub struct EarlierAssignments<'e> {
+    /// Their folder.
+    pub folder: &'e Path,
+    /// Days of decisions that were written since (`YYYY-MM-DD`); the others are as they were then.
+    pub written: &'e BTreeSet<String>,
+}
+
+/// The names that a row goes by, as digests: its task and its id; the task twice where its id is its own.
+type Names = [u64; 2];
+
+/// Digests of names.
+type NameSet = HashSet<u64, BuildHasherDefault<Unhashed>>;
+
+/// The names of every row, by day.
+type NamesByDay<'n> = BTreeMap<&'n str, Cow<'n, [Names]>>;
+
+/// Decisions whose tasks are found at a time.
+const AT_ONCE: u64 = 64 << 10;
+
+/// Times that all rows are looked through for what is linked; chains of names that are longer than that count as linked to everything.
+const MAX_LOOKS: usize = 8;
+
+/// File of a day's names, hidden beside its tasks.
+const NAMES: &str = ".names";
+
+/// Writes the tasks of [`assignments`] into a folder of days. What comes out does not depend on what was written `earlier`: days that nothing
+/// changed for are linked, where the earlier folder is whole.
+///
+/// # Errors
+/// [`TableError`] for tables that cannot be read or written.
+pub fn write_assignments(decisions: &Decisions, earlier: Option<EarlierAssignments<'_>>, to: &Path) -> Result<(), TableError> {
+    write_in_parts(decisions, earlier, to, AT_ONCE)
+}
+
+/// `at_once`: decisions whose tasks are found at a time.
+fn write_in_parts(decisions: &Decisions, earlier: Option<EarlierAssignments<'_>>, to: &Path, at_once: u64) -> Result<(), TableError> {
+    fs::create_dir_all(to).map_err(|error| TableError::write(to, error))?;
+    if !decisions.extras().contains_key(GROUP) {
+        return Ok(());
+    }
+    let before = earlier.and_then(|earlier| Some((earlier, names_before(earlier.folder)?)));
+    let names = names_now(decisions, before.as_ref())?;
+    let again = match &before {
+        Some((earlier, before)) => days_to_write(&names, before, earlier.written),
+        None => names.keys().copied().collect(),
+    };
+    let batches = batches(decisions, &again, at_once);
+    let shared = if batches.len() > 1 { Some(shared_names(&names)) } else { None };
+    batches.par_iter().try_for_each(|batch| {
+        let known_elsewhere = |name: &u64| shared.as_ref().is_none_or(|shared| shared.contains(name));
+        let all = batch.iter().filter_map(|day| names.get(day)).flat_map(|rows| rows.iter().flatten().copied());
+        let mut sources = linked(all.filter(known_elsewhere).collect(), &names);
+        sources.extend(batch.iter().copied());
+        let rows = assignments(&decisions.only(&sources))?;
+        rows.chunk_by(|a, b| a.timestamp.day() == b.timestamp.day()).try_for_each(|rows| write_day(rows, batch, to))
+    })?;
+    for (day, rows) in &names {
+        let folder = to.join(format!("day={day}"));
+        fs::create_dir_all(&folder).map_err(|error| TableError::write(&folder, error))?;
+        match &before {
+            Some((earlier, _)) if !again.contains(day) => {
+                let from = earlier.folder.join(format!("day={day}"));
+                for name in [PART, NAMES].into_iter().filter(|name| from.join(name).exists()) {
+                    link_file(&from.join(name), &folder.join(name))?;
+                }
+            }
+            _ => write_names(rows, &folder.join(NAMES))?,
+        }
+    }
+    Ok(())
+}
+
+/// Writes the tasks of one day, if it is one of the wanted.
+fn write_day(rows: &[Assignment], wanted: &BTreeSet<&str>, to: &Path) -> Result<(), TableError> {
+    let day = rows.first().map_or(String::new(), |row| day_name(row.timestamp.day()));
+    if !wanted.contains(day.as_str()) {
+        return Ok(());
+    }
+    let folder = to.join(format!("day={day}"));
+    fs::create_dir_all(&folder).map_err(|error| TableError::write(&folder, error))?;
+    write_file(rows, &folder.join(PART))
+}
+
+/// The names of every row: of days that were not written since, those that stand with the earlier tasks.
+fn names_now<'n>(
+    decisions: &'n Decisions,
+    before: Option<&'n (EarlierAssignments<'_>, BTreeMap<String, Vec<Names>>)>,
+) -> Result<NamesByDay<'n>, TableError> {
+    let days: Vec<&str> = decisions.days().map(|(day, _)| day).collect();
+    let names = days.par_iter().map(|&day| {
+        let known = before.filter(|(earlier, _)| !earlier.written.contains(day)).and_then(|(_, names)| names.get(day));
+        let rows = match known {
+            Some(rows) => Cow::Borrowed(rows.as_slice()),
+            None => Cow::Owned(names_of_day(decisions, day)?),
+        };
+        Ok((day, rows))
+    });
+    names.collect()
+}
+
+/// The names of the rows of a day.
+fn names_of_day(decisions: &Decisions, day: &str) -> Result<Vec<Names>, TableError> {
+    let failed = |error| TableError::query(decisions.folder(), error);
+    let wanted = ["trace_id", "query_id", "query", GROUP, TASK].map(|column| (column, DataType::String));
+    let mut frame = scan_days(&decisions.only(&BTreeSet::from([day])), &wanted)?.collect().map_err(failed)?;
+    frame.rechunk_mut();
+    let column = |name: &str| frame.column(name).and_then(|column| column.str()).map_err(failed);
+    let (ids, queries, groups, tasks) = (column("trace_id")?, column("query")?, column(GROUP)?, column(TASK)?);
+    let own_tasks = column("query_id")?;
+    let digest = |text: Option<&str>| xxh3_64(text.unwrap_or_default().as_bytes());
+    let of = |row| {
+        let is_gateway = groups.get(row).is_some() && queries.get(row).unwrap_or_default().is_empty();
+        if is_gateway {
+            return [digest(own_tasks.get(row)); 2];
+        }
+        let id = digest(ids.get(row));
+        [tasks.get(row).map_or(id, |task| digest(Some(task))), id]
+    };
+    Ok((0..frame.height()).map(of).collect())
+}
+
+/// The days whose tasks may be others than before: those linked to days that are new, gone or written since.
+fn days_to_write<'n>(names: &NamesByDay<'n>, before: &BTreeMap<String, Vec<Names>>, written: &BTreeSet<String>) -> BTreeSet<&'n str> {
+    let is_changed = |day: &str| written.contains(day) || !before.contains_key(day);
+    let changed: BTreeSet<&str> = names.keys().copied().filter(|day| is_changed(day)).collect();
+    let mut start = NameSet::default();
+    for day in &changed {
+        start.extend(names.get(day).into_iter().flat_map(|rows| rows.iter().flatten()));
+    }
+    for (day, rows) in before {
+        if written.contains(day) || !names.contains_key(day.as_str()) {
+            start.extend(rows.iter().flatten());
+        }
+    }
+    let mut again = linked(start, names);
+    again.extend(changed);
+    again
+}
+
+/// Days in order, in parts of so many decisions.
+fn batches<'n>(decisions: &Decisions, days: &BTreeSet<&'n str>, at_once: u64) -> Vec<BTreeSet<&'n str>> {
+    let n_rows: BTreeMap<&str, u64> = decisions.days().collect();
+    let mut batches: Vec<BTreeSet<&str>> = Vec::new();
+    let mut n_held = at_once;
+    for day in days {
+        if n_held >= at_once {
+            batches.push(BTreeSet::new());
+            n_held = 0;
+        }
+        n_held += n_rows.get(day).copied().unwrap_or(0);
+        if let Some(batch) = batches.last_mut() {
+            batch.insert(day);
+        }
+    }
+    batches
+}
+
+/// Names that stand in several days: only through these do days depend on each other.
+fn shared_names(names: &NamesByDay<'_>) -> NameSet {
+    let mut all = Vec::with_capacity(names.values().map(|rows| rows.len()).sum());
+    for (position, rows) in (0_u32..).zip(names.values()) {
+        for [task, id] in rows.iter() {
+            all.push((*task, position));
+            if task != id {
+                all.push((*id, position));
+            }
+        }
+    }
+    all.par_sort_unstable();
+    all.windows(2).filter(|pair| pair[0].0 == pair[1].0 && pair[0].1 != pair[1].1).map(|pair| pair[0].0).collect()
+}
+
+/// Days with rows that names lead to, directly or through other rows' names.
+fn linked<'n>(mut found: NameSet, names: &NamesByDay<'n>) -> BTreeSet<&'n str> {
+    let mut days = BTreeSet::new();
+    for look in 0.. {
+        let n_found = found.len();
+        if n_found == 0 {
+            break;
+        }
+        if look == MAX_LOOKS {
+            return names.keys().copied().collect();
+        }
+        for (day, rows) in names {
+            let mut is_linked = false;
+            for [task, id] in rows.iter() {
+                let (by_task, by_id) = (found.contains(task), task != id && found.contains(id));
+                is_linked |= by_task || by_id;
+                if task != id && by_task != by_id {
+                    found.insert(if by_task { *id } else { *task });
+                }
+            }
+            if is_linked {
+                days.insert(*day);
+            }
+        }
+        if found.len() == n_found {
+            break;
+        }
+    }
+    days
+}
+
+/// Bytes of a file of names before them: their digest.
+const DIGEST: usize = blake3::OUT_LEN;
+
+fn write_names(rows: &[Names], path: &Path) -> Result<(), TableError> {
+    let mut bytes = vec![0; DIGEST];
+    bytes.extend(rows.iter().flatten().flat_map(|name| name.to_le_bytes()));
+    let digest = blake3::hash(&bytes[DIGEST..]);
+    bytes[..DIGEST].copy_from_slice(digest.as_bytes());
+    fs::write(path, bytes).map_err(|error| TableError::write(path, error))
+}
+
+/// The names that stand with earlier tasks; nothing where any are missing or torn.
+fn names_before(folder: &Path) -> Option<BTreeMap<String, Vec<Names>>> {
+    let days: Vec<_> = fs::read_dir(folder).ok()?.collect::<Result<_, _>>().ok()?;
+    let names = days.par_iter().map(|entry| {
+        let day = entry.file_name().to_str()?.strip_prefix("day=")?.to_owned();
+        Some((day, read_names(&entry.path().join(NAMES))?))
+    });
+    names.collect()
+}
+
+fn read_names(path: &Path) -> Option<Vec<Names>> {
+    let bytes = fs::read(path).ok()?;
+    let (digest, rows) = bytes.split_at_checked(DIGEST)?;
+    let is_whole = blake3::hash(rows).as_bytes() == digest;
+    let (words, rest) = rows.as_chunks::<8>();
+    let (pairs, odd) = words.as_chunks::<2>();
+    let is_whole = is_whole && rest.is_empty() && odd.is_empty();
+    is_whole.then(|| pairs.iter().map(|pair| pair.map(u64::from_le_bytes)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::IngestSettings;
+    use crate::assignments::read_assignments;
+    use crate::corpus::Run;
+
+    /// A gateway's rows and decisions that name tasks, groups and each other, from numbers.
+    fn logs(numbers: &[(usize, usize)]) -> (String, String) {
+        let (mut gateway, mut outcomes) = (String::new(), String::new());
+        for (position, (number, day)) in numbers.iter().enumerate() {
+            let (name, day) = (format!("n{}", number / 4), 1 + day % 6);
+            let group = if number % 3 == 0 { r#""ab_test_group":"control","# } else { "" };
+            let success = if number % 5 == 0 { "" } else { r#","execution_outcome":{"success":true}"# };
+            match number % 4 {
+                0 => gateway.push_str(&format!(
+                    "{{\"timestamp\":\"2026-01-{day:02}T10:00:00Z\",\"task_id\":\"{name}\",\"method\":\"ml\",\"selected_master\":\"m\",\"ab_test_group\":\"treatment\"}}\n"
+                )),
+                kind => {
+                    let task = if kind == 1 { String::new() } else { format!(r#""task_id":"n{}","#, number / 5) };
+                    let id = if kind == 3 { format!("x{position}") } else { name };
+                    outcomes.push_str(&format!(
+                        "{{{task}{group}\"trace_id\":\"{id}\",\"timestamp\":\"2026-01-{day:02}T11:00:00Z\",\"query\":\"q\",\"routing_decision\":{{\"execution_path\":\"A\"}}{success}}}\n"
+                    ));
+                }
+            }
+        }
+        (gateway, outcomes)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 12, max_shrink_iters: 200, ..ProptestConfig::default() })]
+        #[test]
+        fn tasks_that_are_found_day_by_day_are_those_found_at_once(numbers in proptest::collection::vec((0..60_usize, 0..6_usize), 1..40)) {
+            let (gateway, outcomes) = logs(&numbers);
+            let files = [("gateway.jsonl", gateway.as_bytes()), ("outcomes.jsonl", outcomes.as_bytes())];
+            let present: Vec<_> = files.into_iter().filter(|(_, bytes)| !bytes.is_empty()).collect();
+            let run = Run::of_files(&present, &IngestSettings { max_rejected: 1.0, ..IngestSettings::default() });
+            let decisions = Decisions::open(&run.folder.path().join("decisions")).unwrap();
+            let place = run.folder.path().join("assignments");
+            write_in_parts(&decisions, None, &place, 1).unwrap();
+            prop_assert_eq!(read_assignments(&place).unwrap(), assignments(&decisions).unwrap());
+        }
+    }
+
+    #[test]
+    fn names_that_are_torn_are_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join(NAMES);
+        write_names(&[[1, 2], [3, 3]], &place).unwrap();
+        assert_eq!(read_names(&place), Some(vec![[1, 2], [3, 3]]));
+        let bytes = fs::read(&place).unwrap();
+        fs::write(&place, &bytes[..bytes.len() - 16]).unwrap();
+        assert_eq!(read_names(&place), None);
+    }
+
+    #[test]
+    fn names_lead_on_through_other_rows() {
+        let rows = |rows: &[Names]| Cow::Owned(rows.to_vec());
+        let names =
+            BTreeMap::from([("1", rows(&[[3, 4], [9, 9]])), ("2", rows(&[[2, 3]])), ("3", rows(&[[1, 2]])), ("4", rows(&[[8, 8]]))]);
+        let days = |start: &[u64]| linked(start.iter().copied().collect(), &names).into_iter().collect::<Vec<_>>();
+        assert_eq!(days(&[1]), ["1", "2", "3"]);
+        assert_eq!(days(&[8]), ["4"]);
+        assert_eq!(days(&[7]), [""; 0]);
+        assert_eq!(shared_names(&names).len(), 2);
+    }
+}
