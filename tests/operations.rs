@@ -39,6 +39,21 @@ fn the_quick_start_of_the_seed_works_on_a_log_without_tables() {
 }
 
 #[test]
+fn every_command_of_the_tracking_guide_has_one_here_that_runs() {
+    let page = std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("GUIDES.md")).unwrap();
+    let (_, table) = page.split_once("| the guide | here |").unwrap();
+    let (table, _) = table.split_once("\n\n").unwrap();
+    let commands: Vec<&str> = table.lines().filter_map(|line| line.rsplit_once("| `routewright ")?.1.strip_suffix("` |")).collect();
+    assert_eq!(commands.len(), 13, "{commands:?}");
+    let project = Project::empty();
+    for command in commands.into_iter().filter(|command| !command.contains("--live")) {
+        let ran = project.run(&command.split_whitespace().collect::<Vec<_>>());
+        let fired = command == "alerts" && ran.code == 12;
+        assert!(ran.code == 0 || fired, "{command}: {}{}", ran.stdout, ran.stderr);
+    }
+}
+
+#[test]
 fn tables_and_log_tell_the_same_and_new_lines_count() {
     let project = Project::generated(QUICK);
     let log = project.path("data/raw/performance.jsonl");

@@ -160,16 +160,19 @@ fn sound(artifact: &Result<(), String>) -> Requirement {
     Requirement { name: "artifact", met: artifact.is_ok(), refuses: true, detail }
 }
 
-/// The gate's verdict on these very models; where it has judged others since, the one under which the artifact was given traffic.
+/// The gate's verdict on these very models. Where it has judged others since, or data came that it does not know, the one under which the rollout
+/// began or the artifact was given traffic.
 fn accepted(deployment: &Deployment, verdict: &Verdict) -> Requirement {
     let is_about_it = verdict.models.as_ref() == Some(&deployment.models);
-    let (met, refuses, detail) = match (&deployment.verdict, is_about_it) {
-        (_, true) => (verdict.accepted, verdict.conclusive, verdict.words.clone()),
-        (Some(accepted), false) => (true, false, format!("on {}: {}", date(accepted.at.day()), accepted.words)),
-        (None, false) if verdict.models.is_some() => {
+    // What is proven of these models now takes the place of what was said then.
+    let of_then = deployment.verdict.as_ref().filter(|_| !(is_about_it && verdict.conclusive));
+    let (met, refuses, detail) = match of_then {
+        Some(accepted) => (true, false, format!("on {}: {}", date(accepted.at.day()), accepted.words)),
+        None if is_about_it => (verdict.accepted, verdict.conclusive, verdict.words.clone()),
+        None if verdict.models.is_some() => {
             (false, false, "the decision is about other models than this artifact's; `routewright run` judges and packs them".to_owned())
         }
-        (None, false) => (false, false, format!("no verdict: {}", verdict.words)),
+        None => (false, false, format!("no verdict: {}", verdict.words)),
     };
     Requirement { name: "verdict", met, refuses, detail }
 }

@@ -230,6 +230,21 @@ fn the_verdict_under_which_a_rollout_began_counts_while_others_are_judged() {
 }
 
 #[test]
+fn a_verdict_that_newer_data_have_aged_still_counts_and_one_that_turned_does_not() {
+    let mut world = World::new();
+    world.deploy(Step::Shadow, Some(1), None, 0).unwrap();
+    world.day(1, 0.0, 0, 80);
+    // The gate does not believe a decision on a log that has grown since, and every night's log grows.
+    let aged = Verdict { accepted: false, conclusive: false, ..world.verdict(true) };
+    assert_eq!(world.look_under(&aged, 2).0, Advance::Promoted(Step::Canary));
+    world.day(2, 0.1, 90, 80);
+    world.day(3, 0.1, 90, 80);
+    let (done, assessment) = world.look_under(&world.verdict(false), 4);
+    assert_eq!((done, assessment.standing), (Advance::Waited, Standing::Refused), "proven against on newer data");
+    assert_eq!(world.look_under(&aged, 4).0, Advance::Promoted(Step::Quarter));
+}
+
+#[test]
 fn nothing_is_promoted_on_stale_outcomes() {
     let mut world = World::new();
     world.deploy(Step::Shadow, Some(1), None, 0).unwrap();
