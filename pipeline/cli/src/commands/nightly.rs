@@ -314,12 +314,16 @@ pub(crate) fn nights_of(project: &Path) -> anyhow::Result<Vec<Night>> {
 fn roll_out(project: &Project, night: &Night, params: &NightlyParams, now: Timestamp) -> anyhow::Result<Option<String>> {
     let settings = deployments::settings(project)?;
     let won = night.challenger.as_deref().filter(|_| night.outcome == Outcome::Candidate && params.promote);
+    let verdict = gate::judge(&project.folder, &settings.accept)?;
     let is_better = night.duel.as_ref().is_some_and(|duel| duel.verdict == DuelVerdict::Better);
-    let under_way = under_way(project)?;
-    // A rollout that began is finished, unless what would take its place is proven better.
-    if let Some(digest) = won.filter(|_| under_way.is_none() || is_better) {
+    // A rollout that began is finished, unless what would take its place is proven better; and nothing begins that could not go on.
+    let stays = match under_way(project)? {
+        _ if !verdict.accepted => Some(format!("the challenger stays a candidate: {}", night.verdict.as_deref().unwrap_or("no verdict"))),
+        Some(step) if !is_better => Some(format!("the challenger waits for the rollout under way, at {}", step.words())),
+        _ => None,
+    };
+    if let Some(digest) = won.filter(|_| stays.is_none()) {
         let outcomes = deployments::outcomes(&deployments::tasks(project, &[])?);
-        let verdict = gate::judge(&project.folder, &settings.accept)?;
         let place = candidates::place(&project.folder, digest);
         let ask = Ask { step: Step::Shadow, artifact: Some(&place), force: None };
         let short = &digest[..8.min(digest.len())];
@@ -343,8 +347,7 @@ fn roll_out(project: &Project, night: &Night, params: &NightlyParams, now: Times
             unmet.first().map(|requirement| format!("waits: {}", requirement.detail))
         }
     };
-    let waits = won.and(under_way).map(|step| format!("the challenger waits for the rollout under way, at {}", step.words()));
-    Ok([waits, done].into_iter().flatten().reduce(|one, other| format!("{one}; {other}")))
+    Ok([won.and(stays), done].into_iter().flatten().reduce(|one, other| format!("{one}; {other}")))
 }
 
 /// Share of the decisions before the days that judge.
