@@ -491,6 +491,45 @@ mod tests {
     }
 
     #[test]
+    fn boosting_ends_once_its_patience_does() {
+        let columns = table(300);
+        let binned = Binned::new(&Matrix::new(&columns).unwrap(), MAX_BINS);
+        let matrix = Matrix::new(&columns).unwrap();
+        let labels: Vec<u16> =
+            (0..300).map(|row| if row % 4 == 0 { (row / 4 % 2) as u16 } else { (columns[0][row] * 2.0) as u16 }).collect();
+        let (train, judge): (Vec<u32>, Vec<u32>) = (0..300).partition(|row| row % 3 != 1);
+        let truth: Vec<u16> = judge.iter().map(|&row| labels[row as usize]).collect();
+        let all = BoostRows::all(&train);
+        let params = BoostParams { learning_rate: 0.2, max_depth: 2, min_samples_leaf: 1, subsample: 0.05, ..BoostParams::default() };
+        let loss_after = |n_rounds| {
+            let boosted = boost_classifier((&binned, all), &labels, 2, None, &BoostParams { n_rounds, ..params }, Seed(1)).unwrap();
+            Classified::new(2, &boosted.predict(&matrix, &judge), &truth).unwrap().log_loss()
+        };
+        let losses: Vec<f64> = (1..=40).map(loss_after).collect();
+        let kept = |patience: u32| {
+            let params = BoostParams { n_rounds: 40, patience, ..params };
+            let rows = BoostRows { judge: &judge, ..all };
+            let boosted = boost_classifier((&binned, rows), &labels, 2, None, &params, Seed(1)).unwrap();
+            boosted.trees().n_trees()
+        };
+        // The least loss so far, up to the first round that ends a row of `patience` rounds without a new one.
+        let expected = |patience: usize| {
+            let mut best = 0;
+            for (round, loss) in losses.iter().enumerate().skip(1) {
+                if *loss < losses[best] {
+                    best = round;
+                } else if round - best == patience {
+                    break;
+                }
+            }
+            best + 1
+        };
+        let found: Vec<usize> = [1, 2, 5, 40].map(kept).to_vec();
+        assert_eq!(found, [1, 2, 5, 40].map(expected));
+        assert!(found[0] < found[3], "an impatient run ends at an early dip: {losses:?}");
+    }
+
+    #[test]
     fn steps_out_of_range_are_refused_by_name() {
         let columns = [vec![0.0, 1.0]];
         let binned = Binned::new(&Matrix::new(&columns).unwrap(), MAX_BINS);
