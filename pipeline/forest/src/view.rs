@@ -10,6 +10,10 @@ use crate::cells::Sample;
 /// A subtree that holds at most one in this many of the rows around it gets codes of its own.
 const SHARE: usize = 16;
 
+/// A tree whose sample holds at most one in this many of the table's rows gets codes of its own at once: what else the table's cache lines hold
+/// would be read with them at every node, and the sample is smaller than the cache where the table is not.
+const SHARE_OF_TABLE: usize = 4;
+
 /// Fewer rows than these are left where they are: their codes stay in the cache.
 const FEWEST_ROWS: usize = 4096;
 
@@ -46,7 +50,8 @@ impl<'a> Views<'a> {
     /// Gives the samples in a range codes of their own where they are few among the rows around them.
     pub(crate) fn narrow<P>(&mut self, range: Range<usize>, samples: &mut [Sample<P>]) {
         let (n_rows, n_around) = (range.len(), self.n_rows());
-        if n_around < FEWEST_ROWS || n_around < n_rows * SHARE {
+        let share = if n_rows == samples.len() { SHARE_OF_TABLE } else { SHARE };
+        if n_around < FEWEST_ROWS || n_around < n_rows * share {
             return;
         }
         let samples = &mut samples[range.clone()];
