@@ -29,7 +29,7 @@ impl Terms {
     /// distribution in a fraction of the time. Of other logs of more than [`LARGE_LOG`] rows, rows of nearly equal influence and denominator count as
     /// equal: such cells keep all but some ten-thousandths of the variance, and every resample still draws as many rows as the log has.
     pub fn bootstrap(&self, resamples: usize, rng: &mut Rng) -> Vec<f64> {
-        let cells = self.distinct().or_else(|| (self.n_rows() > LARGE_LOG).then(|| self.near()));
+        let cells = self.distinct().or_else(|| (self.n_rows() > LARGE_LOG).then(|| Cells::near(self.units(), self.ratio.is_some())));
         if let Some(cells) = cells {
             return (0..resamples).filter_map(|_| resample_cells(&cells, rng)).collect();
         }
@@ -43,6 +43,7 @@ impl Terms {
     }
 
     /// The same where the rows of one cluster (session, user) move together: as many clusters as there are, drawn with replacement, with all their rows.
+    /// Of more than [`LARGE_LOG`] clusters, those of nearly equal influence, size and denominator count as equal.
     ///
     /// # Errors
     /// [`OpeError::Length`] when there is not one cluster per row.
@@ -52,7 +53,11 @@ impl Terms {
         for (row, cluster) in clusters.iter().enumerate() {
             sums.entry(*cluster).or_default().add(self.row(row));
         }
-        let sums: Vec<Cell> = sums.into_values().collect();
+        let sums: Vec<Cell> = sums.into_values().map(|rows| Cell { n_units: 1.0, ..rows }).collect();
+        if sums.len() > LARGE_LOG {
+            let cells = Cells::near(sums, self.ratio.is_some());
+            return Ok((0..resamples).filter_map(|_| resample_cells(&cells, rng)).collect());
+        }
         let mut drawn = vec![0_u32; sums.len()];
         let values = (0..resamples).filter_map(|_| {
             resample_rows(&mut drawn, rng);
@@ -82,46 +87,26 @@ impl Terms {
         Some(Cells { cells: counts.into_values().collect(), has_ratio: self.ratio.is_some() })
     }
 
-    /// Rows of nearly equal denominator and influence, together.
-    fn near(&self) -> Cells {
-        let influence = self.influence();
-        let mut rows: Vec<NearRow> =
-            influence.into_iter().enumerate().map(|(row, influence)| NearRow { influence, terms: self.row(row) }).collect();
-        let budget = INFLUENCE_SHARE * sum_of_squares(&rows, |row| row.influence);
-        let mut cells = Vec::new();
-        for group in by_denominator(&mut rows) {
-            group.sort_unstable_by(|left, right| left.influence.total_cmp(&right.influence));
-            for cell in cut(group, budget, |row| row.influence) {
-                let mut sums = Cell::default();
-                cell.iter().for_each(|row| sums.add(row.terms));
-                cells.push(sums);
-            }
-        }
-        Cells { cells, has_ratio: self.ratio.is_some() }
+    /// Every row by itself.
+    fn units(&self) -> Vec<Cell> {
+        (0..self.n_rows()).map(|row| Cell::of_row(self.row(row))).collect()
     }
 }
 
-/// A row that is to be put with its like.
+/// What is drawn as one, a row or a cluster, that is to be put with its like.
 #[derive(Clone, Copy)]
-struct NearRow {
+struct Unit {
     influence: f64,
-    terms: [f64; 3],
+    sums: Cell,
 }
 
-impl NearRow {
-    fn below(&self) -> f64 {
-        self.terms[2]
-    }
-}
-
-/// Rows of nearly equal denominators, as slices of the sorted rows.
-fn by_denominator(rows: &mut [NearRow]) -> Vec<&mut [NearRow]> {
-    let budget = DENOMINATOR_SHARE * sum_of_squares(rows, NearRow::below);
+/// Units of nearly equal keys, as slices of the sorted units; a key that is the same everywhere leaves them together.
+fn grouped(units: &mut [Unit], budget: f64, key: impl Fn(&Unit) -> f64) -> Vec<&mut [Unit]> {
     if budget > 0.0 {
-        rows.sort_unstable_by(|left, right| left.below().total_cmp(&right.below()));
+        units.sort_unstable_by(|left, right| key(left).total_cmp(&key(right)));
     }
-    let sizes: Vec<usize> = cut(rows, budget, NearRow::below).iter().map(|group| group.len()).collect();
-    let (mut groups, mut rest) = (Vec::with_capacity(sizes.len()), rows);
+    let sizes: Vec<usize> = cut(units, budget, key).iter().map(|group| group.len()).collect();
+    let (mut groups, mut rest) = (Vec::with_capacity(sizes.len()), units);
     for size in sizes {
         let (group, others) = rest.split_at_mut(size);
         groups.push(group);
@@ -131,55 +116,62 @@ fn by_denominator(rows: &mut [NearRow]) -> Vec<&mut [NearRow]> {
 }
 
 /// Sum of squared distances from the mean.
-fn sum_of_squares(rows: &[NearRow], key: impl Fn(&NearRow) -> f64) -> f64 {
-    let centre = rows.iter().map(&key).sum::<f64>() / rows.len() as f64;
-    rows.iter().map(|row| (key(row) - centre).powi(2)).sum()
+fn sum_of_squares(units: &[Unit], key: impl Fn(&Unit) -> f64) -> f64 {
+    let centre = units.iter().map(&key).sum::<f64>() / units.len() as f64;
+    units.iter().map(|unit| (key(unit) - centre).powi(2)).sum()
 }
 
-/// Sorted rows, cut where a cell would hold more than its share of the sum of squares.
-fn cut(rows: &[NearRow], budget: f64, key: impl Fn(&NearRow) -> f64) -> Vec<&[NearRow]> {
+/// Sorted units, cut where a cell would hold more than its share of the sum of squares.
+fn cut(units: &[Unit], budget: f64, key: impl Fn(&Unit) -> f64) -> Vec<&[Unit]> {
     let (mut cells, mut start) = (Vec::new(), 0);
     let (mut count, mut mean, mut squares) = (0.0, 0.0, 0.0);
-    for (position, row) in rows.iter().enumerate() {
-        let (value, more) = (key(row), count + 1.0);
+    for (position, unit) in units.iter().enumerate() {
+        let (value, more) = (key(unit), count + 1.0);
         let step = value - mean;
         let grown = squares + step * step * count / more;
         if grown > budget && position > start {
-            cells.push(&rows[start..position]);
+            cells.push(&units[start..position]);
             (start, count, mean, squares) = (position, 1.0, value, 0.0);
         } else {
             (count, mean, squares) = (more, mean + step / more, grown);
         }
     }
-    cells.extend((start < rows.len()).then(|| &rows[start..]));
+    cells.extend((start < units.len()).then(|| &units[start..]));
     cells
 }
 
-/// Rows that are drawn as one: their number and the sums of their terms.
+/// Rows that are drawn as one, or cells of those: how many are drawn, their rows and the sums of their terms.
 #[derive(Clone, Copy, Debug, Default)]
 struct Cell {
-    count: f64,
+    n_units: f64,
+    n_rows: f64,
+    /// Additive, numerator, denominator.
     sums: [f64; 3],
 }
 
 impl Cell {
+    fn of_row(terms: [f64; 3]) -> Self {
+        Self { n_units: 1.0, n_rows: 1.0, sums: terms }
+    }
+
     fn add(&mut self, terms: [f64; 3]) {
-        self.merge(&Self { count: 1.0, sums: terms }, 1.0);
+        self.merge(&Self::of_row(terms), 1.0);
     }
 
     /// Adds another cell, so many times.
     fn merge(&mut self, other: &Self, times: f64) {
-        self.count += times * other.count;
+        self.n_units += times * other.n_units;
+        self.n_rows += times * other.n_rows;
         self.sums.iter_mut().zip(other.sums).for_each(|(own, sum)| *own += times * sum);
     }
 
     /// The statistic of these rows; `None` where there are none, or the denominator is 0.
     fn statistic(&self, has_ratio: bool) -> Option<f64> {
         let [additive, above, below] = self.sums;
-        if self.count == 0.0 || (has_ratio && below == 0.0) {
+        if self.n_rows == 0.0 || (has_ratio && below == 0.0) {
             return None;
         }
-        Some(additive / self.count + if has_ratio { above / below } else { 0.0 })
+        Some(additive / self.n_rows + if has_ratio { above / below } else { 0.0 })
     }
 }
 
@@ -189,17 +181,50 @@ struct Cells {
     has_ratio: bool,
 }
 
+impl Cells {
+    /// Units of nearly equal size, denominator and influence, together.
+    fn near(units: Vec<Cell>, has_ratio: bool) -> Self {
+        let mut total = Cell::default();
+        units.iter().for_each(|unit| total.merge(unit, 1.0));
+        let [additive, above, below] = total.sums;
+        let (mean, ratio) = (additive / total.n_rows, if has_ratio { above / below } else { 0.0 });
+        let (mean_rows, mean_below) = (total.n_rows / total.n_units, if has_ratio { below / total.n_units } else { 1.0 });
+        let influence = |unit: &Cell| {
+            let [additive, above, below] = unit.sums;
+            (additive - mean * unit.n_rows) / mean_rows + (above - ratio * below) / mean_below
+        };
+        let mut units: Vec<Unit> = units.into_iter().map(|sums| Unit { influence: influence(&sums), sums }).collect();
+        // The size of a unit is a denominator too, of what is added.
+        let size = |unit: &Unit| if additive == 0.0 { 0.0 } else { unit.sums.n_rows };
+        let below = |unit: &Unit| unit.sums.sums[2];
+        let share_of = |share: f64, units: &[Unit], key: &dyn Fn(&Unit) -> f64| share * sum_of_squares(units, key);
+        let of_influence = share_of(INFLUENCE_SHARE, &units, &|unit| unit.influence);
+        let [of_size, of_below] = [share_of(DENOMINATOR_SHARE, &units, &size), share_of(DENOMINATOR_SHARE, &units, &below)];
+        let mut cells = Vec::new();
+        for alike in grouped(&mut units, of_size, size) {
+            for alike in grouped(alike, of_below, below) {
+                for cell in grouped(alike, of_influence, |unit| unit.influence) {
+                    let mut sums = Cell::default();
+                    cell.iter().for_each(|unit| sums.merge(&unit.sums, 1.0));
+                    cells.push(sums);
+                }
+            }
+        }
+        Self { cells, has_ratio }
+    }
+}
+
 /// The statistic on one resample of cells: multinomial counts, as a chain of binomial draws; `None` where its denominator is 0.
 fn resample_cells(all: &Cells, rng: &mut Rng) -> Option<f64> {
-    let mut rows_left: u64 = all.cells.iter().map(|cell| cell.count as u64).sum();
-    let mut draws_left = rows_left;
+    let mut units_left: u64 = all.cells.iter().map(|cell| cell.n_units as u64).sum();
+    let mut draws_left = units_left;
     let mut total = Cell::default();
     for cell in &all.cells {
-        let count = cell.count as u64;
-        let drawn = if count == rows_left { draws_left } else { binomial(draws_left, cell.count / rows_left as f64, rng) };
-        rows_left -= count;
+        let n_units = cell.n_units as u64;
+        let drawn = if n_units == units_left { draws_left } else { binomial(draws_left, cell.n_units / units_left as f64, rng) };
+        units_left -= n_units;
         draws_left -= drawn;
-        total.merge(cell, drawn as f64 / cell.count);
+        total.merge(cell, drawn as f64 / cell.n_units);
     }
     total.statistic(all.has_ratio)
 }
@@ -270,17 +295,17 @@ mod tests {
     fn cells_of_a_large_log_keep_its_value_and_its_variance() {
         let terms = heavy(60_000);
         let estimate = terms.estimate(Confidence::TWO_SIDED_95);
-        let found = terms.near();
+        let found = Cells::near(terms.units(), true);
         let (mut total, mut squares) = (Cell::default(), 0.0);
         found.cells.iter().for_each(|cell| total.merge(cell, 1.0));
-        assert_eq!(total.count, 60_000.0);
+        assert_eq!((total.n_units, total.n_rows), (60_000.0, 60_000.0));
         assert!((total.statistic(true).unwrap() - estimate.value).abs() < 1e-12);
-        let [additive, above, below] = total.sums.map(|sum| sum / total.count);
+        let [additive, above, below] = total.sums.map(|sum| sum / total.n_rows);
         for cell in &found.cells {
-            let [a, b, c] = cell.sums.map(|sum| sum / cell.count);
-            squares += cell.count * (a - additive + (b - above / below * c) / below).powi(2);
+            let [a, b, c] = cell.sums.map(|sum| sum / cell.n_rows);
+            squares += cell.n_rows * (a - additive + (b - above / below * c) / below).powi(2);
         }
-        let kept = (squares / total.count / total.count).sqrt() / estimate.std_error;
+        let kept = (squares / total.n_rows / total.n_rows).sqrt() / estimate.std_error;
         assert!(0.9995 < kept && kept <= 1.0 + 1e-9, "{kept} of the standard error in {} cells", found.cells.len());
         assert!(found.cells.len() < 2_000, "{}", found.cells.len());
     }
@@ -315,6 +340,31 @@ mod tests {
             assert!((found - expected).abs() < 1e-12);
         }
         assert!(together.clustered_bootstrap(&[0], 1, &mut rng).is_err());
+    }
+
+    #[test]
+    fn many_sessions_are_resampled_like_few() {
+        // Sessions of 1 to 4 rows that share a mood: the interval is wider than that of as many single rows.
+        let n_sessions = LARGE_LOG + 1_000;
+        let mut rng = Seed(10).rng();
+        let (mut additive, mut above, mut below, mut clusters) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for session in 0..n_sessions {
+            let mood: f64 = rng.random();
+            for _ in 0..1 + session % 4 {
+                let weight = if rng.random::<f64>() < 0.5 { 0.0 } else { 2.0 };
+                additive.push(mood);
+                above.push(weight * 0.2 * (rng.random::<f64>() - 0.5));
+                below.push(weight);
+                clusters.push(session as u32);
+            }
+        }
+        let terms = Terms::with_ratio(additive, above, below).unwrap();
+        let estimate = terms.clustered_estimate(&clusters, Confidence::TWO_SIDED_95).unwrap();
+        let found = terms.clustered_bootstrap(&clusters, 1_000, &mut rng).unwrap();
+        // A standard deviation of 1,000 resamples is good to 2.2 %: four times that is 9 %.
+        assert!((spread(&found) / estimate.std_error - 1.0).abs() < 0.09, "{} for {}", spread(&found), estimate.std_error);
+        assert!((mean(&found) - estimate.value).abs() < 0.2 * estimate.std_error);
+        assert!(spread(&found) > 1.2 * terms.estimate(Confidence::TWO_SIDED_95).std_error);
     }
 
     #[test]
