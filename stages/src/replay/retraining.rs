@@ -2,7 +2,8 @@
 //!
 //! The log is cut, in time order, into a first half and blocks of the second. A router trained on the first half (the old one) and one trained on as many
 //! rows right before a block (the fresh one) both route the block; the loss is the value of the fresh minus that of the old. Both have equally many
-//! rows, so that what is measured is age, not size. Forests are smaller than the product's: the same for both.
+//! rows, so that what is measured is age, not size. Forests are smaller than the product's, and of long logs see the last rows of their part: the
+//! same for both.
 
 use routewright_domain::{Arm, Seed};
 use routewright_engine::StageError;
@@ -26,6 +27,9 @@ const MIN_DAYS: f64 = 4.0;
 
 /// Rows of a block below which a loss of a point is out of sight.
 const MIN_BLOCK_ROWS: usize = 100;
+
+/// Rows that a router learns from, at most: what more would teach it, it would teach the old one and the fresh one alike.
+const MAX_TRAINING_ROWS: usize = 100_000;
 
 /// Trees of each forest, and rows of a leaf.
 const N_TREES: u32 = 30;
@@ -53,12 +57,13 @@ pub(super) fn retraining(judge: &Judge<'_>, regime: Regime<'_>) -> Result<Option
     if block < MIN_BLOCK_ROWS || time(rows.len() - 1) - time(0) < MIN_DAYS {
         return Ok(None);
     }
-    let old = fit(judge, &rows[..half], judge.seed.derive("age", 0))?;
+    let n_training = half.min(MAX_TRAINING_ROWS);
+    let old = fit(judge, &rows[half - n_training..half], judge.seed.derive("age", 0))?;
     let trained_until = time(half - 1);
     let mut points = Vec::new();
     for number in 1..N_BLOCKS {
         let (from, to) = (half + number * block, half + (number + 1) * block);
-        let fresh = fit(judge, &rows[from - half..from], judge.seed.derive("age", number as u64))?;
+        let fresh = fit(judge, &rows[from - n_training..from], judge.seed.derive("age", number as u64))?;
         let fixed = outcomes.static_arms.iter().all(Option::is_none).then(|| judge.fixed.first().copied()).flatten();
         let window = group(judge.table, &rows[from..to], fixed);
         let age_days = f64::midpoint(time(from), time(to - 1)) - trained_until;
