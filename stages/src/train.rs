@@ -24,6 +24,9 @@ use crate::artifacts::{ClassifierTraining, Features, ImpurityShare, Models, Path
 /// Decisions with an outcome below which nothing is trained (E-009: "1000+ decisions before training").
 pub(crate) const MIN_DECISIONS: usize = 1_000;
 
+/// The share of a model's trees that a forest has of which only the score is wanted: one in this many.
+const JUDGED_TREES_OF: u32 = 4;
+
 /// Settings of `[train]`.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -81,7 +84,7 @@ impl Default for TrainParams {
             max_bins: 255,
             categories: Vec::new(),
             forest: ForestParams { min_samples_leaf: 20, max_sample_rows: 50_000, ..ForestParams::default() },
-            success_leaf_sizes: vec![5, 20],
+            success_leaf_sizes: vec![5, 20, 80],
             search: SearchParams::default(),
             learning_curve: vec![0.1, 0.25, 0.5, 1.0],
             origins: 3,
@@ -100,7 +103,7 @@ pub(crate) struct Train;
 impl Stage for Train {
     const NAME: &'static str = "train";
     const SUMMARY: &'static str = "grows a path classifier and per path a success and a latency regressor on the training window";
-    const VERSION: u32 = 8;
+    const VERSION: u32 = 9;
     const USES_SEED: bool = true;
     type Params = TrainParams;
     type Inputs = (Features,);
@@ -232,7 +235,8 @@ impl<'a> Training<'a> {
         policy.settings.min_gain = min_gain;
         let helped_query_types = gain::helped_types(&policy, &found);
         let times = self.rows.iter().map(|row| self.table.outcomes.timestamps[*row as usize].0);
-        let curves = self.learning_curves()?;
+        let leaf_sizes: Vec<u32> = reports.iter().map(|report| report.min_samples_leaf).collect();
+        let curves = self.learning_curves(&leaf_sizes)?;
         let report = TrainingReport {
             n_rows: self.rows.len(),
             window_us: (times.clone().min().unwrap_or_default(), times.max().unwrap_or_default()),
@@ -244,7 +248,7 @@ impl<'a> Training<'a> {
             helped_query_types,
             learning_curve: curves.forests,
             learning_curve_of_rate: curves.rate,
-            origins: self.rolling_origins()?,
+            origins: self.rolling_origins(&leaf_sizes)?,
             references: comparisons,
             impurity: shares(&self.table.names(), &impurity),
         };
@@ -270,6 +274,11 @@ impl<'a> Training<'a> {
         Ok(Some(fit_regressor(&self.binned, &known, &target, None, &self.params.forest, seed)?.forest))
     }
 
+    /// Settings of forests that are only judged: a judgement needs fewer trees than a model.
+    fn judged_forest(&self) -> ForestParams {
+        ForestParams { n_trees: self.params.forest.n_trees.div_ceil(JUDGED_TREES_OF), ..self.params.forest }
+    }
+
     /// Mean cost of some rows, where logged.
     fn mean_cost(&self, positions: &[u32]) -> Option<f64> {
         let costs: Vec<f64> = positions
@@ -289,22 +298,23 @@ impl<'a> Training<'a> {
         }
         let n_classes = self.table.paths.len();
         let seed = self.seed.derive("classifier", 0);
-        let fit = |positions: &[u32], seed| {
-            fit_classifier(&self.binned, positions, &labels.arms, n_classes, labels.weights.as_deref(), &self.params.forest, seed)
+        let fit = |positions: &[u32], params: &ForestParams, seed| {
+            fit_classifier(&self.binned, positions, &labels.arms, n_classes, labels.weights.as_deref(), params, seed)
         };
+        let judged = self.judged_forest();
         let matrix = Matrix::new(&self.columns)?;
         for fold in 0..self.folds.n_folds() {
             let (training, held_out) = self.folds.split(&labels.positions, fold);
             if training.is_empty() || held_out.is_empty() {
                 continue;
             }
-            let shares = predict(&fit(&training, seed.derive("fold", fold as u64))?.forest, &matrix, &held_out);
+            let shares = predict(&fit(&training, &judged, seed.derive("fold", fold as u64))?.forest, &matrix, &held_out);
             let chosen = shares.chunks_exact(n_classes).map(most_probable);
             let n_hits =
                 chosen.zip(&held_out).filter(|(chosen, position)| *chosen == usize::from(labels.arms[**position as usize])).count();
             report.fold_accuracy.push(n_hits as f64 / held_out.len() as f64);
         }
-        Ok((Some(fit(&labels.positions, seed)?.forest), report))
+        Ok((Some(fit(&labels.positions, &self.params.forest, seed)?.forest), report))
     }
 }
 

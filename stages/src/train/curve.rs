@@ -9,9 +9,8 @@ use routewright_forest::{CurvePoint, Folds, ForestParams, Matrix, fit_regressor,
 use super::Training;
 use crate::artifacts::OriginScore;
 
-/// Folds of the curve, and the share of the trees that its forests have: one in this many. A curve needs less than a model.
+/// Folds of the curve.
 const N_FOLDS: usize = 3;
-const TREES_OF: u32 = 4;
 
 /// Brier scores on the paths that ran, by training rows.
 #[derive(Debug, Default)]
@@ -23,12 +22,12 @@ pub(super) struct Curves {
 }
 
 impl Training<'_> {
-    /// The learning curves; empty where none is asked for.
-    pub(super) fn learning_curves(&self) -> Result<Curves, StageError> {
+    /// The learning curves; empty where none is asked for. `leaf_sizes`: of each path's regressor.
+    pub(super) fn learning_curves(&self, leaf_sizes: &[u32]) -> Result<Curves, StageError> {
         let seed = self.seed.derive("learning curve", 0);
         let Ok(folds) = Folds::grouped(&self.groups, None, N_FOLDS, seed) else { return Ok(Curves::default()) };
         let every_row: Vec<u32> = (0..self.rows.len() as u32).collect();
-        let judge = Judge::new(self, seed)?;
+        let judge = Judge::new(self, leaf_sizes, seed)?;
         let shares = &self.params.learning_curve;
         Ok(Curves {
             forests: learning_curve(&every_row, &folds, shares, seed, |train, test| judge.loss(train, test, Model::Forest))?,
@@ -37,11 +36,11 @@ impl Training<'_> {
     }
 
     /// The regressors trained on the beginning of the training window and judged on the stretch that follows, from origin to origin; empty
-    /// where none is asked for, or the window has too few moments.
-    pub(super) fn rolling_origins(&self) -> Result<Vec<OriginScore>, StageError> {
+    /// where none is asked for, or the window has too few moments. `leaf_sizes`: of each path's regressor.
+    pub(super) fn rolling_origins(&self, leaf_sizes: &[u32]) -> Result<Vec<OriginScore>, StageError> {
         let times: Vec<_> = self.rows.iter().map(|row| self.table.outcomes.timestamps[*row as usize]).collect();
         let Ok(origins) = rolling_origin(&times, self.params.origins) else { return Ok(Vec::new()) };
-        let judge = Judge::new(self, self.seed.derive("rolling origin", 0))?;
+        let judge = Judge::new(self, leaf_sizes, self.seed.derive("rolling origin", 0))?;
         let score = |origin: &routewright_forest::TimeFold| {
             Ok(OriginScore {
                 from_us: origin.test.iter().map(|row| times[*row as usize].0).min().unwrap_or_default(),
@@ -60,7 +59,8 @@ struct Judge<'a> {
     training: &'a Training<'a>,
     matrix: Matrix<'a>,
     target: Vec<f64>,
-    params: ForestParams,
+    /// Of each path's regressor.
+    leaf_sizes: &'a [u32],
     seed: Seed,
 }
 
@@ -74,9 +74,8 @@ enum Model {
 }
 
 impl<'a> Judge<'a> {
-    fn new(training: &'a Training<'_>, seed: Seed) -> Result<Self, StageError> {
-        let params = ForestParams { n_trees: training.params.forest.n_trees.div_ceil(TREES_OF), ..training.params.forest };
-        Ok(Self { training, matrix: Matrix::new(&training.columns)?, target: training.successes(), params, seed })
+    fn new(training: &'a Training<'_>, leaf_sizes: &'a [u32], seed: Seed) -> Result<Self, StageError> {
+        Ok(Self { training, matrix: Matrix::new(&training.columns)?, target: training.successes(), leaf_sizes, seed })
     }
 
     /// Mean squared error of predicted success, path by path.
@@ -96,7 +95,8 @@ impl<'a> Judge<'a> {
         match model {
             Model::Forest if self.training.params.min_rows <= train.len() => {
                 let seed = self.seed.derive("path", u64::from(path));
-                let forest = fit_regressor(&self.training.binned, train, &self.target, None, &self.params, seed)?.forest;
+                let params = ForestParams { min_samples_leaf: self.leaf_sizes[usize::from(path)], ..self.training.judged_forest() };
+                let forest = fit_regressor(&self.training.binned, train, &self.target, None, &params, seed)?.forest;
                 Ok(predict(&forest, &self.matrix, test))
             }
             _ => {
