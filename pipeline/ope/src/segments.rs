@@ -26,6 +26,14 @@ pub struct Segment {
     pub use_learned: bool,
 }
 
+impl Segment {
+    /// Whether nothing differs there: the routers choose alike, or what they choose does alike on every query. An uplift of nothing for certain is then
+    /// no measurement.
+    pub fn is_without_difference(&self) -> bool {
+        [self.uplift_points, self.lower, self.upper] == [0.0; 3]
+    }
+}
+
 /// The folds of a segment search: `true` marks fold B. Rows of one query belong on one side.
 #[derive(Clone, Copy, Debug)]
 pub struct SegmentFolds<'a> {

@@ -248,11 +248,16 @@ pub(super) fn segments(sources: &Sources<'_>) -> Vec<Block> {
     }
     let mut table = Table::of(&["query type", "share #", "uplift in points #", "one-sided 95 % bounds", "use learned there"]);
     for segment in &replay.segments {
+        let bounds = if segment.is_without_difference() {
+            "no difference".to_owned()
+        } else {
+            format!("[{}, {}]", signed(segment.lower), signed(segment.upper))
+        };
         table.row([
             Cell::name(&segment.name),
             Cell::number(share(segment.weight), segment.weight),
             Cell::number(signed(segment.uplift_points), segment.uplift_points),
-            Cell { words: Words::plain(format!("[{}, {}]", signed(segment.lower), signed(segment.upper))), sort: Some(segment.lower) },
+            Cell { words: Words::plain(bounds), sort: Some(segment.lower) },
             Cell::text(if segment.use_learned { "**confirmed**" } else { "no" }),
         ]);
     }

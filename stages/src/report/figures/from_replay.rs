@@ -1,5 +1,6 @@
 //! Figures of the comparison: policies, estimators, segments, overlap.
 
+use routewright_ope::Segment;
 use routewright_plot::{
     Controls, CostQuality, CostQualityPoint, Curve, Figure, IntervalRow, OperatingPoint, PathOverlap, PlotError, RiskCoverage,
     Role as PlotRole, UpliftByEstimator, UpliftBySegment, WeightOverlap,
@@ -148,16 +149,21 @@ pub(super) fn uplift_by_estimator(drawn: &Drawn<'_>) -> Option<Result<Figure, Pl
 }
 
 pub(super) fn uplift_by_segment(drawn: &Drawn<'_>) -> Option<Result<Figure, PlotError>> {
-    let segments: Vec<IntervalRow<'_>> = drawn
-        .replay
-        .segments
+    let named = drawn.replay.segments.iter().map(|segment| {
+        // An uplift of nothing for certain would look like a measurement.
+        let name = if segment.is_without_difference() { format!("{} (no difference)", segment.name) } else { segment.name.clone() };
+        (segment, name)
+    });
+    let named: Vec<(&Segment, String)> = named.collect();
+    let known = |segment: &Segment, value: f64| if segment.is_without_difference() { f64::NAN } else { value };
+    let segments: Vec<IntervalRow<'_>> = named
         .iter()
-        .map(|segment| IntervalRow {
-            name: &segment.name,
+        .map(|(segment, name)| IntervalRow {
+            name,
             n: None,
-            value: segment.uplift_points,
-            low: segment.lower,
-            high: segment.upper,
+            value: known(segment, segment.uplift_points),
+            low: known(segment, segment.lower),
+            high: known(segment, segment.upper),
             role: if segment.use_learned { PlotRole::Learned } else { PlotRole::Control },
         })
         .collect();
