@@ -268,7 +268,16 @@ fn training_sample(decisions: &Decisions, windows: &[Window]) -> Result<Vec<Deci
     Ok(sample)
 }
 
-/// Encodes every decision in time order: the query's own columns in parallel, the history's in parallel between two filings of the index.
+/// A day on its way through the encoder: rows whose history is not written yet.
+struct Day {
+    decisions: Vec<Decision>,
+    /// Decisions × columns.
+    matrix: Vec<f32>,
+    sketches: Vec<QuerySketch>,
+}
+
+/// Encodes every decision in time order: the query's own columns in parallel, the history's in parallel between two filings of the index. The next
+/// day's queries are encoded while the history, which has an order, takes a day.
 fn encode(
     decisions: &Decisions,
     encoder: &Encoder,
@@ -280,27 +289,39 @@ fn encode(
     let mut columns: Vec<Vec<f32>> = (0..n_columns).map(|_| Vec::with_capacity(n_rows)).collect();
     let mut history = History::new(encoder.schema());
     let mut first = 0;
-    for day in decisions.iter() {
-        let decisions_of_day = as_of_decision(day?);
-        let mut matrix = vec![f32::NAN; decisions_of_day.len() * n_columns];
-        let sketches: Vec<QuerySketch> = matrix
-            .par_chunks_mut(n_columns.max(1))
-            .zip(&decisions_of_day)
-            .map_init(Scratch::default, |scratch, (row, decision)| encoder.encode_query(&request(decision, sentences), scratch, row))
-            .collect();
-        encode_history(encoder, &decisions_of_day, &sketches, &mut history, &mut matrix);
-        for (offset, numbers) in matrix.chunks_exact(n_columns.max(1)).enumerate() {
-            let row = first + offset;
-            for (value, column) in numbers.iter().zip(&mut columns) {
-                let shared = if origins[row] < row { column[origins[row]] } else { *value };
-                column.push(shared);
+    let mut days = decisions.iter().map(|day| day.map(|decisions| encode_queries(encoder, as_of_decision(decisions), sentences)));
+    let mut next = days.next().transpose()?;
+    while let Some(mut day) = next {
+        let take_day = || {
+            encode_history(encoder, &day.decisions, &day.sketches, &mut history, &mut day.matrix);
+            for (offset, numbers) in day.matrix.chunks_exact(n_columns.max(1)).enumerate() {
+                let row = first + offset;
+                for (value, column) in numbers.iter().zip(&mut columns) {
+                    let shared = if origins[row] < row { column[origins[row]] } else { *value };
+                    column.push(shared);
+                }
             }
-        }
-        first += decisions_of_day.len();
+            day.decisions.len()
+        };
+        let (n_taken, following) = rayon::join(take_day, || days.next().transpose());
+        first += n_taken;
         context.advance("decisions encoded", first as u64, n_rows as u64);
+        next = following?;
     }
     history.advance(Timestamp(history.now().0.saturating_add(1)));
     Ok((columns, history))
+}
+
+/// The columns that follow from the queries alone.
+fn encode_queries(encoder: &Encoder, decisions: Vec<Decision>, sentences: Option<&Sentences>) -> Day {
+    let n_columns = encoder.n_columns();
+    let mut matrix = vec![f32::NAN; decisions.len() * n_columns];
+    let sketches = matrix
+        .par_chunks_mut(n_columns.max(1))
+        .zip(&decisions)
+        .map_init(Scratch::default, |scratch, (row, decision)| encoder.encode_query(&request(decision, sentences), scratch, row))
+        .collect();
+    Day { decisions, matrix, sketches }
 }
 
 /// Writes the history's columns of decisions in time order, and takes their outcomes.
