@@ -83,7 +83,7 @@ impl Default for TrainParams {
             min_rows: 20,
             max_bins: 255,
             categories: Vec::new(),
-            forest: ForestParams { min_samples_leaf: 20, max_sample_rows: 50_000, ..ForestParams::default() },
+            forest: ForestParams { min_samples_leaf: 20, max_sample_rows: 25_000, ..ForestParams::default() },
             success_leaf_sizes: vec![5, 20, 80],
             search: SearchParams::default(),
             learning_curve: vec![0.1, 0.25, 0.5, 1.0],
