@@ -197,9 +197,8 @@ impl Cells {
         // The size of a unit is a denominator too, of what is added.
         let size = |unit: &Unit| if additive == 0.0 { 0.0 } else { unit.sums.n_rows };
         let below = |unit: &Unit| unit.sums.sums[2];
-        let share_of = |share: f64, units: &[Unit], key: &dyn Fn(&Unit) -> f64| share * sum_of_squares(units, key);
-        let of_influence = share_of(INFLUENCE_SHARE, &units, &|unit| unit.influence);
-        let [of_size, of_below] = [share_of(DENOMINATOR_SHARE, &units, &size), share_of(DENOMINATOR_SHARE, &units, &below)];
+        let of_influence = INFLUENCE_SHARE * sum_of_squares(&units, |unit| unit.influence);
+        let (of_size, of_below) = (DENOMINATOR_SHARE * sum_of_squares(&units, size), DENOMINATOR_SHARE * sum_of_squares(&units, below));
         let mut cells = Vec::new();
         for alike in grouped(&mut units, of_size, size) {
             for alike in grouped(alike, of_below, below) {
