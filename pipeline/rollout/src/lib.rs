@@ -39,5 +39,5 @@ pub use monitor::{Balance, Criterion, Measured, Met, Monitoring, SideMetrics, Ta
 pub use nights::{Count, GroupNight, Night, Outcome, Period, nights};
 pub use settings::{OnBreach, RolloutSettings};
 pub use step::{LADDER, Step};
-pub use store::{Retained, Store, StoreLock};
+pub use store::{Retained, Store, StoreLock, Unreadable, read_artifact};
 pub use time::{date, rfc3339};

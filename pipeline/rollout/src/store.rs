@@ -249,19 +249,35 @@ fn names_in(folder: &Path) -> Result<Vec<String>, RolloutError> {
     Ok(names)
 }
 
-/// The files of an artifact.
-fn read_files(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, RolloutError> {
-    let read = || -> io::Result<BTreeMap<String, Vec<u8>>> {
-        let mut files = BTreeMap::new();
-        for entry in std::fs::read_dir(folder)? {
-            let path = entry?.path();
-            if let Some(name) = path.file_name().filter(|_| path.is_file()) {
-                files.insert(name.to_string_lossy().into_owned(), std::fs::read(&path)?);
-            }
+/// A place of an artifact that the system does not let anybody read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read `{}`", path.display())]
+pub struct Unreadable {
+    /// The artifact's folder, or a file in it.
+    pub path: PathBuf,
+    /// What the system says.
+    pub source: io::Error,
+}
+
+/// The files in an artifact's folder by name, as [`Router::load`] takes them; folders in it are none of the artifact's.
+///
+/// # Errors
+/// [`Unreadable`] names the first place that cannot be read.
+pub fn read_artifact(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, Unreadable> {
+    let failed = |path: &Path, source| Unreadable { path: path.to_owned(), source };
+    let mut files = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).map_err(|error| failed(folder, error))? {
+        let path = entry.map_err(|error| failed(folder, error))?.path();
+        if let Some(name) = path.file_name().filter(|_| path.is_file()) {
+            files.insert(name.to_string_lossy().into_owned(), std::fs::read(&path).map_err(|error| failed(&path, error))?);
         }
-        Ok(files)
-    };
-    read().map_err(|source| RolloutError::Artifact { folder: folder.to_owned(), source: source.into() })
+    }
+    Ok(files)
+}
+
+/// The files of an artifact that is to be deployed.
+fn read_files(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, RolloutError> {
+    read_artifact(folder).map_err(|error| RolloutError::Artifact { folder: folder.to_owned(), source: error.source.into() })
 }
 
 /// Loads an artifact as an online router does, and repeats its golden decisions.

@@ -1,9 +1,9 @@
 //! `verify`: checks an artifact as an online router would before it trusts it.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use routewright_rollout::read_artifact;
 use routewright_router::Router;
 use serde_json::json;
 
@@ -34,17 +34,11 @@ pub(crate) fn run(arguments: &Arguments, project: &ProjectArguments, messages: &
 
 /// Reads and checks the artifact in a folder.
 pub(crate) fn load(folder: &Path) -> anyhow::Result<Router> {
-    let mut files = BTreeMap::new();
-    let entries =
-        std::fs::read_dir(folder).with_context(|| format!("cannot read `{}`; `routewright run` makes the artifact", folder.display()))?;
-    for entry in entries {
-        let path = entry?.path();
-        if let Some(name) = path.file_name().filter(|_| path.is_file()) {
-            files.insert(
-                name.to_string_lossy().into_owned(),
-                std::fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?,
-            );
+    let files = match read_artifact(folder) {
+        Err(error) if error.path == folder => {
+            return Err(error.source).with_context(|| format!("cannot read `{}`; `routewright run` makes the artifact", folder.display()));
         }
-    }
+        found => found?,
+    };
     Router::load(&files).with_context(|| format!("the artifact `{}` cannot be used", folder.display()))
 }
