@@ -124,7 +124,7 @@ pub fn duel(
     window: Range<Timestamp>,
     settings: &DuelSettings,
 ) -> Result<Duel, DuelError> {
-    judged(champion, challenger, (decisions.paths(), decisions.iter()), window, settings)
+    judged(champion, challenger, (decisions.paths(), decisions.within(&window).iter()), window, settings)
 }
 
 /// The same on the decisions of some days, in any order.
@@ -172,7 +172,7 @@ impl Rows {
         let [champion, challenger] = &self.choices;
         let n = self.arms.len();
         let differ = champion.iter().zip(challenger).filter(|(one, other)| one != other).count();
-        let date = |time: Option<&Timestamp>| time.map(|time| crate::time::rfc3339(time.0).chars().take(10).collect()).unwrap_or_default();
+        let date = |time: Option<&Timestamp>| time.map(|time| crate::time::day(time.0)).unwrap_or_default();
         let mut found = Duel {
             verdict: DuelVerdict::Unknown,
             rows: n,

@@ -51,7 +51,8 @@ pub fn retune(
     limits: &RetuneSettings,
     settings: &DuelSettings,
 ) -> Result<Option<Retuned>, DuelError> {
-    search(router, decisions.paths(), || decisions.iter(), after, limits, settings)
+    let unseen = decisions.within(&(after..Timestamp(i64::MAX)));
+    search(router, decisions.paths(), || unseen.iter(), after, limits, settings)
 }
 
 /// The same on days that can be read again and again.

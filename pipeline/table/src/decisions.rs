@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -83,6 +84,13 @@ impl Decisions {
     /// The last days only, with paths, sources and further scalars of all.
     pub(crate) fn newest_days(&self, n_days: usize) -> Self {
         self.only(&self.days.keys().rev().take(n_days).map(String::as_str).collect())
+    }
+
+    /// The days that may hold decisions between two moments, with paths, sources and further scalars of all; other days are not read.
+    pub fn within(&self, window: &Range<Timestamp>) -> Self {
+        let days = window.start.day()..=window.end.day();
+        let may_hold = |name: &&str| day_number(name).is_none_or(|day| days.contains(&day));
+        self.only(&self.days.keys().map(String::as_str).filter(may_hold).collect())
     }
 
     /// Some days only, with paths, sources and further scalars of all.
@@ -216,6 +224,13 @@ pub(crate) fn day_name(day: i64) -> String {
         Ok(instant) => jiff::tz::TimeZone::UTC.to_datetime(instant).date().to_string(),
         Err(_) => format!("{day}"),
     }
+}
+
+/// A day's number since 1970, by its folder's name; none where that is no date.
+pub(crate) fn day_number(name: &str) -> Option<i64> {
+    let start = jiff::civil::Date::new(1970, 1, 1).ok()?;
+    let date: jiff::civil::Date = name.parse().ok()?;
+    Some(i64::from(date.since(start).ok()?.get_days()))
 }
 
 fn list_of(metadata: Option<String>) -> Option<Vec<String>> {

@@ -100,5 +100,5 @@ impl<'a> Compared<'a> {
 
 /// A day counted from 1970 as a date.
 pub(super) fn date(day: i64) -> String {
-    crate::time::rfc3339(day.saturating_mul(DAY)).chars().take(10).collect()
+    crate::time::day(day.saturating_mul(DAY))
 }

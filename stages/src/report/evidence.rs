@@ -1,7 +1,7 @@
 //! The evidence: every policy, how far the log can be trusted, every estimator, query types, and E-009's seven questions.
 
 use super::document::{Block, Cell, Table, Words, quoted};
-use super::format::{as_words, day, dollars, grouped, milliseconds, percent, share, signed, spelled};
+use super::format::{as_words, dollars, grouped, milliseconds, percent, share, signed, spelled};
 use super::sources::Sources;
 use crate::artifacts::{Answer, Bounded, FrontierResult, Role};
 
@@ -170,7 +170,7 @@ fn other_looks(sources: &Sources<'_>) -> Vec<Block> {
             Table::of(&["day", "decisions so far #", "uplift in points #", "95 % over all nights", "95 % had this been the only look"]);
         for look in &replay.looks {
             table.row([
-                Cell::text(&day(look.day * MICROS_PER_DAY)),
+                Cell::text(&crate::time::day(look.day * MICROS_PER_DAY)),
                 Cell::count(look.rows as u64),
                 Cell::number(signed(look.uplift_points), look.uplift_points),
                 Cell::text(&format!("[{}, {}]", signed(look.lower), signed(look.upper))),

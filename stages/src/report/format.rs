@@ -65,11 +65,6 @@ pub(crate) fn minute(micros: i64) -> String {
     jiff::Timestamp::from_microsecond(micros).map_or_else(|_| micros.to_string(), |time| time.strftime("%Y-%m-%d %H:%M UTC").to_string())
 }
 
-/// Microseconds since 1970 as a day in UTC.
-pub(crate) fn day(micros: i64) -> String {
-    jiff::Timestamp::from_microsecond(micros).map_or_else(|_| micros.to_string(), |time| time.strftime("%Y-%m-%d").to_string())
-}
-
 /// The beginning of a digest, enough to compare by eye.
 pub(crate) fn short(digest: &str) -> &str {
     digest.get(..12).unwrap_or(digest)

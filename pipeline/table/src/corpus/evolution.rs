@@ -1,5 +1,6 @@
 //! Logs whose records change over time, and tables that other versions wrote.
 
+use routewright_domain::Timestamp;
 use std::collections::BTreeMap;
 use std::fs;
 
@@ -96,4 +97,19 @@ fn keys_that_come_go_and_change_over_files_and_days() {
     let noted: Vec<bool> = rows.iter().map(|row| row.1.contains_key("query_features.note")).collect();
     assert_eq!(noted, [true, false, false, false], "a key that is missing or null is null");
     assert_eq!(rows[1].1.get("query_features.flags"), Some(&text("[\"p\"]")));
+}
+
+#[test]
+fn days_outside_of_a_window_are_not_read() {
+    let log = format!("{}\n{}\n", good("a"), good("b").replace("2026-01-05", "2026-01-07"));
+    let run = Run::of(log.as_bytes());
+    let all = Decisions::open(&run.folder.path().join("decisions")).unwrap();
+    let first = run.decisions()[0].timestamp;
+    let days = |window| all.within(&window).days().map(|(day, _)| day.to_owned()).collect::<Vec<_>>();
+    let later = |days: i64| Timestamp(first.0 + days * 86_400_000_000);
+    assert_eq!(days(first..Timestamp(i64::MAX)), ["2026-01-05", "2026-01-07"]);
+    assert_eq!(days(later(1)..later(2)), ["2026-01-07"]);
+    assert_eq!(days(later(-3)..first), ["2026-01-05"], "the moment that ends the window may lie within a day");
+    assert_eq!(days(later(3)..later(4)), [""; 0]);
+    assert_eq!(all.within(&(later(3)..later(4))).paths(), all.paths());
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Finding, Status, Subject, percent};
+use crate::decisions::day_number;
 use crate::error::TableError;
 
 /// Days of a week.
@@ -14,7 +15,7 @@ pub(super) fn find(subject: &Subject<'_>) -> Result<Vec<Finding>, TableError> {
     if limits.warn == 0.0 && limits.fail == 0.0 {
         return Ok(Vec::new());
     }
-    let days = without_gaps(&subject.all.days().filter_map(|(day, count)| Some((number_of(day)?, count))).collect());
+    let days = without_gaps(&subject.all.days().filter_map(|(day, count)| Some((day_number(day)?, count))).collect());
     let n_judged = if subject.settings.days == 0 { days.len() } else { subject.settings.days };
     let complete = days.len().saturating_sub(1);
     let first = WEEK.max(complete.saturating_sub(n_judged));
@@ -50,11 +51,4 @@ fn without_gaps(counted: &BTreeMap<i64, u64>) -> Vec<(i64, u64)> {
         (Some(&first), Some(&last)) => (first..=last).map(|day| (day, counted.get(&day).copied().unwrap_or(0))).collect(),
         _ => Vec::new(),
     }
-}
-
-/// A day's number since 1970.
-fn number_of(day: &str) -> Option<i64> {
-    let start = jiff::civil::Date::new(1970, 1, 1).ok()?;
-    let date: jiff::civil::Date = day.parse().ok()?;
-    Some(i64::from(date.since(start).ok()?.get_days()))
 }

@@ -186,7 +186,7 @@ pub(super) fn traffic_over_time(drawn: &Drawn<'_>) -> Option<Result<Figure, Plot
     for (arm, time) in drawn.table.outcomes.arms.iter().zip(&drawn.table.outcomes.timestamps) {
         days.entry(time.0.div_euclid(MICROS_PER_DAY)).or_insert_with(|| vec![0; paths.len()])[arm.index()] += 1;
     }
-    let periods: Vec<String> = days.keys().map(|day| crate::report::format::day(day * MICROS_PER_DAY)).collect();
+    let periods: Vec<String> = days.keys().map(|day| crate::time::day(day * MICROS_PER_DAY)).collect();
     let periods: Vec<&str> = periods.iter().map(String::as_str).collect();
     let shares: Vec<Vec<f64>> = paths
         .arms()
