@@ -177,7 +177,15 @@ impl Embedding {
 
     /// Similarity as a whole number: the cosine times 127², up to rounding.
     pub(crate) fn dot(&self, other: &Self) -> i32 {
-        self.0.iter().zip(&other.0).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum()
+        // Products added in pairs, four pairs side by side: one instruction for eight numbers on every x86-64 (`pmaddwd`), which a plain sum does not get.
+        let mut sums = [0; 4];
+        for (ours, theirs) in self.0.as_chunks::<8>().0.iter().zip(other.0.as_chunks::<8>().0) {
+            let product = |number: usize| i32::from(ours[number]) * i32::from(theirs[number]);
+            for (pair, sum) in sums.iter_mut().enumerate() {
+                *sum += product(2 * pair) + product(2 * pair + 1);
+            }
+        }
+        sums.iter().sum()
     }
 
     /// Cosine of the angle between two texts, in [-1, 1] up to rounding.
