@@ -11,8 +11,8 @@ pub const MAX_BINS: usize = 255;
 /// The code of a missing value.
 pub(crate) const MISSING: u8 = 255;
 
-/// Rows that one task codes at a time.
-const CHUNK_ROWS: usize = 4096;
+/// Rows that one task turns from columns into rows at a time: few enough for the first-level caches.
+const CHUNK_ROWS: usize = 256;
 
 /// How often a column of many values is cut, each time at other quantiles, for trees to take in turn.
 ///
@@ -70,12 +70,23 @@ impl Binned {
                 if is_category(column) { vec![category] } else { cut(matrix.column(column), max_bins) }
             })
             .collect();
+        let (n_rows, n_columns) = (matrix.n_rows(), matrix.n_columns());
         let n_codings = columns.iter().map(Vec::len).max().unwrap_or(1);
-        let coding = |position: usize| {
-            let columns = columns.iter().map(|ways| ways[position % ways.len()].clone()).collect();
-            Coding::new(matrix, columns)
+        let mut column_codes = vec![vec![0; n_rows * n_columns]; n_codings];
+        // Every coding's part of each column, so that one look at a value codes it in all ways.
+        let mut parts: Vec<Vec<&mut [u8]>> = (0..n_columns).map(|_| Vec::with_capacity(n_codings)).collect();
+        for codes in &mut column_codes {
+            parts.iter_mut().zip(codes.chunks_exact_mut(n_rows.max(1))).for_each(|(parts, part)| parts.push(part));
+        }
+        parts.into_par_iter().zip(&columns).enumerate().for_each(|(column, (parts, ways))| code_column(matrix.column(column), ways, parts));
+        let coding = |(position, column_codes): (usize, Vec<u8>)| Coding {
+            n_rows,
+            n_columns,
+            codes: transposed(&column_codes, n_rows, n_columns),
+            column_codes,
+            columns: columns.iter().map(|ways| ways[position % ways.len()].clone()).collect(),
         };
-        Self { codings: (0..n_codings).map(coding).collect() }
+        Self { codings: column_codes.into_iter().enumerate().map(coding).collect() }
     }
 
     /// Number of rows.
@@ -100,26 +111,6 @@ impl Binned {
 }
 
 impl Coding {
-    fn new(matrix: &Matrix<'_>, columns: Vec<BinnedColumn>) -> Self {
-        let (n_rows, n_columns) = (matrix.n_rows(), matrix.n_columns());
-        let mut codes = vec![0; n_rows * n_columns];
-        codes.par_chunks_mut(CHUNK_ROWS * n_columns).enumerate().for_each(|(chunk, codes)| {
-            for (position, column) in columns.iter().enumerate() {
-                let values = &matrix.column(position)[chunk * CHUNK_ROWS..];
-                for (row, &value) in codes.chunks_exact_mut(n_columns).zip(values) {
-                    row[position] = column.code(value);
-                }
-            }
-        });
-        let mut column_codes = vec![0; n_rows * n_columns];
-        column_codes.par_chunks_mut(n_rows).enumerate().for_each(|(column, column_codes)| {
-            for (code, row) in column_codes.iter_mut().zip(codes.chunks_exact(n_columns)) {
-                *code = row[column];
-            }
-        });
-        Self { n_rows, n_columns, codes, column_codes, columns }
-    }
-
     /// Number of rows.
     pub(crate) fn n_rows(&self) -> usize {
         self.n_rows
@@ -152,15 +143,49 @@ impl Coding {
     }
 }
 
-impl BinnedColumn {
-    /// The bin of a value: the number of cuts below it.
-    fn code(&self, value: f32) -> u8 {
-        if self.is_category {
-            return category_of(value).unwrap_or(MISSING);
+/// Codes a column in every way: a value is looked for once, among the cuts of all ways.
+fn code_column(values: &[f32], ways: &[BinnedColumn], mut parts: Vec<&mut [u8]>) {
+    let n_ways = ways.len();
+    if ways.iter().any(|way| way.is_category) {
+        for part in parts {
+            part.iter_mut().zip(values).for_each(|(code, &value)| *code = category_of(value).unwrap_or(MISSING));
         }
-        if value.is_nan() { MISSING } else { self.cuts.partition_point(|&cut| cut < value) as u8 }
+        return;
     }
+    let mut cuts: Vec<f32> = ways.iter().flat_map(|way| &way.cuts).copied().collect();
+    cuts.sort_unstable_by(f32::total_cmp);
+    cuts.dedup();
+    // The bin of a value in each way, by the number of cuts of all ways below it: that of the first value above so many.
+    let bins: Vec<Vec<u8>> = ways
+        .iter()
+        .map(|way| {
+            let below = |place: usize| cuts[..place].last().map_or(0, |highest| way.cuts.partition_point(|cut| cut <= highest) as u8);
+            (0..=cuts.len()).map(below).collect()
+        })
+        .collect();
+    for (row, value) in values.iter().enumerate() {
+        let place = cuts.partition_point(|cut| cut < value);
+        for (way, part) in parts.iter_mut().enumerate() {
+            part[row] = if value.is_nan() { MISSING } else { bins[way % n_ways][place] };
+        }
+    }
+}
 
+/// Codes row after row, from codes column after column.
+fn transposed(column_codes: &[u8], n_rows: usize, n_columns: usize) -> Vec<u8> {
+    let mut codes = vec![0; n_rows * n_columns];
+    codes.par_chunks_mut((CHUNK_ROWS * n_columns).max(1)).enumerate().for_each(|(chunk, codes)| {
+        let first = chunk * CHUNK_ROWS;
+        for (position, column) in column_codes.chunks_exact(n_rows.max(1)).enumerate() {
+            for (row, code) in codes.chunks_exact_mut(n_columns).zip(&column[first..]) {
+                row[position] = *code;
+            }
+        }
+    });
+    codes
+}
+
+impl BinnedColumn {
     /// The threshold of a split after a bin: what is at most this goes left.
     pub(crate) fn threshold(&self, bin: usize) -> f32 {
         self.cuts.get(bin).copied().unwrap_or(f32::INFINITY)
