@@ -1,6 +1,6 @@
 //! Which rows train and which rows judge: folds that keep groups together, and origins that roll through time.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use routewright_domain::{Seed, Timestamp};
 
@@ -64,23 +64,24 @@ impl Folds {
         if let Some(strata) = strata.filter(|strata| strata.len() != groups.len()) {
             return Err(FoldError::Length { list: "strata", expected: groups.len(), found: strata.len() });
         }
-        let mut counts: BTreeMap<u64, BTreeMap<u16, usize>> = BTreeMap::new();
-        for (row, &key) in groups.iter().enumerate() {
-            *counts.entry(key).or_default().entry(strata.map_or(0, |strata| strata[row])).or_default() += 1;
-        }
-        if n_folds < 2 || counts.len() < n_folds || usize::from(u16::MAX) < n_folds {
-            return Err(FoldError::Count { n_folds, n_groups: counts.len() });
-        }
-        let mut dealt: Vec<Group> = counts
-            .into_iter()
-            .map(|(key, classes)| {
-                let frequent = classes.iter().fold((0, 0), |best, (&class, &count)| if count > best.1 { (class, count) } else { best });
-                Group { stratum: frequent.0, draw: seed.derive("fold", key).0, key, n_rows: classes.values().sum() }
+        let mut rows: Vec<(u64, u16)> =
+            groups.iter().enumerate().map(|(row, &key)| (key, strata.map_or(0, |strata| strata[row]))).collect();
+        rows.sort_unstable();
+        let mut dealt: Vec<Group> = rows
+            .chunk_by(|one, other| one.0 == other.0)
+            .map(|rows| {
+                let classes = rows.chunk_by(PartialEq::eq).map(|run| (run[0].1, run.len()));
+                let frequent = classes.fold((0, 0), |best, (class, count)| if count > best.1 { (class, count) } else { best });
+                let key = rows[0].0;
+                Group { stratum: frequent.0, draw: seed.derive("fold", key).0, key, n_rows: rows.len() }
             })
             .collect();
+        if n_folds < 2 || dealt.len() < n_folds || usize::from(u16::MAX) < n_folds {
+            return Err(FoldError::Count { n_folds, n_groups: dealt.len() });
+        }
         // Large groups first, so that small ones can even out what they leave.
         dealt.sort_by_key(|group| (group.stratum, std::cmp::Reverse(group.n_rows), group.draw, group.key));
-        let mut fold_of_group = BTreeMap::new();
+        let mut fold_of_group = HashMap::with_capacity(dealt.len());
         let mut n_rows = vec![0; n_folds];
         for stratum in dealt.chunk_by(|one, other| one.stratum == other.stratum) {
             let mut n_stratum_rows = vec![0; n_folds];
