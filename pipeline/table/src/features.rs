@@ -1,16 +1,20 @@
 //! The feature table: one row per decision, what was known when it was made, and what came of it.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, Float32Array, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{Field, Schema};
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, compute_leaves};
+use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
+use rayon::prelude::*;
 use routewright_domain::{Arm, Paths, Propensity, Timestamp};
 
 /// Version of the table's layout, in the Parquet footer.
@@ -19,6 +23,12 @@ const VERSION: &str = "1";
 /// Footer keys.
 const VERSION_KEY: &str = "routewright.features.version";
 const PATHS_KEY: &str = "routewright.paths";
+
+/// Rows of a row group.
+const ROW_GROUP_ROWS: usize = 1 << 20;
+
+/// Columns that one thread reads at a time.
+const COLUMNS_AT_ONCE: usize = 8;
 
 /// Prefix of the columns that are features.
 const FEATURE_PREFIX: &str = "feature.";
@@ -140,7 +150,7 @@ pub enum FeatureTableError {
     Io(#[from] std::io::Error),
     /// The Parquet file.
     #[error(transparent)]
-    Parquet(#[from] parquet::errors::ParquetError),
+    Parquet(#[from] ParquetError),
     /// The columns.
     #[error(transparent)]
     Arrow(#[from] arrow::error::ArrowError),
@@ -191,6 +201,11 @@ impl FeatureTable {
         HeldOutRows(self.rows_of(Window::HeldOut))
     }
 
+    /// The features of some rows, column by column.
+    pub fn columns_of(&self, rows: &[u32]) -> Vec<Vec<f32>> {
+        self.features.par_iter().map(|feature| rows.iter().map(|row| feature.values[*row as usize]).collect()).collect()
+    }
+
     /// Copies one row's features into a slice of the same length.
     pub fn copy_row(&self, row: usize, out: &mut [f32]) {
         for (value, feature) in out.iter_mut().zip(&self.features) {
@@ -228,8 +243,14 @@ impl FeatureTable {
             .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
             .set_key_value_metadata(Some(footer))
             .build();
-        let mut writer = ArrowWriter::try_new(File::create(place)?, schema, Some(properties))?;
-        writer.write(&batch)?;
+        let (mut writer, columns) = ArrowWriter::try_new(File::create(place)?, schema, Some(properties))?.into_serialized_writer()?;
+        for (number, first) in (0..batch.num_rows()).step_by(ROW_GROUP_ROWS).enumerate() {
+            let part = batch.slice(first, ROW_GROUP_ROWS.min(batch.num_rows() - first));
+            let chunks = encoded(&part, columns.create_column_writers(number)?)?;
+            let mut group = writer.next_row_group()?;
+            chunks.into_iter().try_for_each(|chunk| chunk.append_to_row_group(&mut group))?;
+            group.close()?;
+        }
         writer.close()?;
         Ok(())
     }
@@ -239,30 +260,60 @@ impl FeatureTable {
     /// # Errors
     /// [`FeatureTableError`] names the column that is not as expected.
     pub fn read(place: &Path) -> Result<Self, FeatureTableError> {
-        let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(place)?)?;
-        let footer = builder.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();
+        let metadata = ArrowReaderMetadata::load(&File::open(place)?, ArrowReaderOptions::default())?;
+        let footer = metadata.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();
         let entry = |key: &str| footer.iter().find(|pair| pair.key == key).and_then(|pair| pair.value.clone()).unwrap_or_default();
         if entry(VERSION_KEY) != VERSION {
             return Err(FeatureTableError::Version { found: entry(VERSION_KEY) });
         }
         let paths: Paths = serde_json::from_str(&entry(PATHS_KEY)).map_err(std::io::Error::from)?;
-        let names: Vec<String> = builder.schema().fields().iter().map(|field| field.name().clone()).collect();
+        let n_rows = metadata.metadata().file_metadata().num_rows() as usize;
+        let names: Vec<String> = metadata.schema().fields().iter().map(|field| field.name().clone()).collect();
         let mut table = Self { paths, ..Self::default() };
         table.features = names
             .iter()
             .filter_map(|name| name.strip_prefix(FEATURE_PREFIX))
-            .map(|name| FeatureColumn { name: name.to_owned(), values: Vec::new() })
+            .map(|name| FeatureColumn { name: name.to_owned(), values: Vec::with_capacity(n_rows) })
             .collect();
-        for batch in builder.with_batch_size(1 << 16).build()? {
-            let batch = batch?;
-            table.outcomes.append(&batch, &table.paths)?;
-            for feature in &mut table.features {
-                let column: &Float32Array = column(&batch, &format!("{FEATURE_PREFIX}{}", feature.name), "f32")?;
-                feature.values.extend(column.iter().map(|value| value.unwrap_or(f32::NAN)));
+        let batches = |wanted: &dyn Fn(&str) -> bool| -> Result<ParquetRecordBatchReader, FeatureTableError> {
+            let columns = names.iter().enumerate().filter(|(_, name)| wanted(name)).map(|(position, _)| position);
+            let wanted = ProjectionMask::roots(metadata.parquet_schema(), columns);
+            let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(File::open(place)?, metadata.clone());
+            Ok(reader.with_projection(wanted).with_batch_size(1 << 16).build()?)
+        };
+        let outcomes = || -> Result<(), FeatureTableError> {
+            for batch in batches(&|name| !name.starts_with(FEATURE_PREFIX))? {
+                table.outcomes.append(&batch?, &table.paths)?;
             }
-        }
-        Ok(table)
+            Ok(())
+        };
+        let features = || -> Result<(), FeatureTableError> {
+            table.features.par_chunks_mut(COLUMNS_AT_ONCE).try_for_each(|features| {
+                let own: BTreeSet<String> = features.iter().map(|feature| format!("{FEATURE_PREFIX}{}", feature.name)).collect();
+                for batch in batches(&|name| own.contains(name))? {
+                    let batch = batch?;
+                    for feature in features.iter_mut() {
+                        let column: &Float32Array = column(&batch, &format!("{FEATURE_PREFIX}{}", feature.name), "f32")?;
+                        feature.values.extend(column.iter().map(|value| value.unwrap_or(f32::NAN)));
+                    }
+                }
+                Ok(())
+            })
+        };
+        let (features, outcomes) = rayon::join(features, outcomes);
+        outcomes.and(features).map(|()| table)
     }
+}
+
+/// Encodes the columns of a row group side by side; each has one writer, because none holds columns of its own.
+fn encoded(batch: &RecordBatch, writers: Vec<ArrowColumnWriter>) -> Result<Vec<ArrowColumnChunk>, ParquetError> {
+    let schema = batch.schema_ref();
+    let columns = writers.into_par_iter().zip(schema.fields().par_iter().zip(batch.columns()));
+    let encode = |(mut writer, (field, column)): (ArrowColumnWriter, (&Arc<Field>, &ArrayRef))| {
+        compute_leaves(field, column)?.iter().try_for_each(|leaf| writer.write(leaf))?;
+        writer.close()
+    };
+    columns.map(encode).collect()
 }
 
 impl Outcomes {
