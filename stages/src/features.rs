@@ -3,7 +3,7 @@
 mod selection;
 mod sentences;
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -61,7 +61,7 @@ pub(crate) struct BuildFeatures;
 impl Stage for BuildFeatures {
     const NAME: &'static str = "features";
     const SUMMARY: &'static str = "computes what was known when each decision was made, and splits the log by time";
-    const VERSION: u32 = 4;
+    const VERSION: u32 = 5;
     const USES_SEED: bool = true;
     type Params = FeaturesParams;
     type Inputs = (DecisionTable,);
@@ -86,9 +86,8 @@ impl Stage for BuildFeatures {
         context: &Context<'_>,
     ) -> Result<Self::Outputs, StageError> {
         let paths = decisions.paths().clone();
-        let (outcomes, origins) = read_outcomes(&decisions, &paths, params.train_share, Seed(context.seed()))?;
+        let (outcomes, origins, sample) = read_outcomes(&decisions, &paths, params.train_share, Seed(context.seed()))?;
         let sentences = Sentences::of_log(&params.embedding, &decisions, context)?;
-        let sample = training_sample(&decisions, &outcomes.windows)?;
         let requests = sample.iter().map(|decision| request(decision, sentences.as_ref()));
         let (source, seed) = (sentences.as_ref().map(Sentences::source), Seed(context.seed()).derive("features", 0));
         let schema = Schema::fit_with(&paths, requests, &params.schema, source, seed).map_err(StageError::settings)?;
@@ -114,16 +113,29 @@ pub(crate) fn request<'a>(decision: &'a Decision, sentences: Option<&'a Sentence
 }
 
 /// Reads what happened to every decision, in time order. The second part gives each row the first row of its query,
-/// whose features it shares: rows that ran one query on several paths must not see each other's outcomes.
-fn read_outcomes(decisions: &Decisions, paths: &Paths, train_share: f64, seed: Seed) -> Result<(Outcomes, Vec<usize>), StageError> {
+/// whose features it shares: rows that ran one query on several paths must not see each other's outcomes. The third are training decisions,
+/// evenly over their window, about [`MAX_FIT_ROWS`] at most.
+fn read_outcomes(
+    decisions: &Decisions,
+    paths: &Paths,
+    train_share: f64,
+    seed: Seed,
+) -> Result<(Outcomes, Vec<usize>, Vec<Decision>), StageError> {
     let mut outcomes = Outcomes::default();
     let mut any_propensities = false;
-    for day in decisions.iter() {
-        for decision in day? {
+    let n_training = decisions.days().map(|(_, count)| count as f64).sum::<f64>() * train_share;
+    let every = (n_training / MAX_FIT_ROWS as f64).ceil().max(1.0) as usize;
+    let mut sample: Vec<(usize, Decision)> = Vec::new();
+    for_each_day(decisions.iter(), |day| {
+        for decision in day {
             any_propensities |= !decision.propensities.is_empty();
+            let row = outcomes.trace_ids.len();
             append(&mut outcomes, &decision, paths);
+            if row.is_multiple_of(every) {
+                sample.push((row, decision));
+            }
         }
-    }
+    })?;
     if outcomes.trace_ids.is_empty() {
         return Err(StageError::data("no decision carries a query, so there is nothing to learn a route from"));
     }
@@ -134,7 +146,19 @@ fn read_outcomes(decisions: &Decisions, paths: &Paths, train_share: f64, seed: S
     let origins = first_rows(&outcomes.query_ids);
     resolve_static_paths(&mut outcomes, &origins);
     outcomes.windows = split(&outcomes, &origins, train_share, seed);
-    Ok((outcomes, origins))
+    sample.retain(|(row, _)| outcomes.windows[*row] == Window::Training);
+    let sample = as_of_decision(sample.into_iter().map(|(_, decision)| decision).collect());
+    Ok((outcomes, origins, sample))
+}
+
+/// Takes day after day, while the next one is made.
+fn for_each_day<T: Send, E: Send>(mut days: impl Iterator<Item = Result<T, E>> + Send, mut take: impl FnMut(T) + Send) -> Result<(), E> {
+    let mut next = days.next().transpose()?;
+    while let Some(day) = next {
+        let ((), following) = rayon::join(|| take(day), || days.next().transpose());
+        next = following?;
+    }
+    Ok(())
 }
 
 /// Appends one decision's outcome.
@@ -182,7 +206,7 @@ const EXPERIMENT_MICROS: i64 = 3_600_000_000;
 /// The queries' identities, told apart where rows of one `query_id` are not one experiment: the same question asked again is another query,
 /// and its outcomes on other paths at other times say nothing about what these paths would have earned now.
 fn experiments(outcomes: &Outcomes) -> Vec<String> {
-    let mut open: BTreeMap<&str, (Timestamp, Vec<Arm>, usize)> = BTreeMap::new();
+    let mut open: HashMap<&str, (Timestamp, Vec<Arm>, usize)> = HashMap::new();
     let mut ids = Vec::with_capacity(outcomes.query_ids.len());
     for (row, query_id) in outcomes.query_ids.iter().enumerate() {
         let (time, arm) = (outcomes.timestamps[row], outcomes.arms[row]);
@@ -198,7 +222,7 @@ fn experiments(outcomes: &Outcomes) -> Vec<String> {
 
 /// For every row the first row with the same query.
 fn first_rows(query_ids: &[String]) -> Vec<usize> {
-    let mut first: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut first: HashMap<&str, usize> = HashMap::new();
     query_ids.iter().enumerate().map(|(row, query_id)| *first.entry(query_id).or_insert(row)).collect()
 }
 
@@ -249,25 +273,6 @@ pub(crate) fn as_of_decision(mut decisions: Vec<Decision>) -> Vec<Decision> {
     decisions
 }
 
-/// Training decisions, evenly over their window, at most [`MAX_FIT_ROWS`].
-fn training_sample(decisions: &Decisions, windows: &[Window]) -> Result<Vec<Decision>, StageError> {
-    let n_training = windows.iter().filter(|window| **window == Window::Training).count();
-    let every = n_training.div_ceil(MAX_FIT_ROWS).max(1);
-    let (mut sample, mut row, mut seen) = (Vec::new(), 0, 0);
-    for day in decisions.iter() {
-        for decision in as_of_decision(day?) {
-            if windows[row] == Window::Training {
-                if seen % every == 0 {
-                    sample.push(decision);
-                }
-                seen += 1;
-            }
-            row += 1;
-        }
-    }
-    Ok(sample)
-}
-
 /// A day on its way through the encoder: rows whose history is not written yet.
 struct Day {
     decisions: Vec<Decision>,
@@ -289,25 +294,19 @@ fn encode(
     let mut columns: Vec<Vec<f32>> = (0..n_columns).map(|_| Vec::with_capacity(n_rows)).collect();
     let mut history = History::new(encoder.schema());
     let mut first = 0;
-    let mut days = decisions.iter().map(|day| day.map(|decisions| encode_queries(encoder, as_of_decision(decisions), sentences)));
-    let mut next = days.next().transpose()?;
-    while let Some(mut day) = next {
-        let take_day = || {
-            encode_history(encoder, &day.decisions, &day.sketches, &mut history, &mut day.matrix);
-            for (offset, numbers) in day.matrix.chunks_exact(n_columns.max(1)).enumerate() {
-                let row = first + offset;
-                for (value, column) in numbers.iter().zip(&mut columns) {
-                    let shared = if origins[row] < row { column[origins[row]] } else { *value };
-                    column.push(shared);
-                }
+    let days = decisions.iter().map(|day| day.map(|decisions| encode_queries(encoder, as_of_decision(decisions), sentences)));
+    for_each_day(days, |mut day| {
+        encode_history(encoder, &day.decisions, &day.sketches, &mut history, &mut day.matrix);
+        for (offset, numbers) in day.matrix.chunks_exact(n_columns.max(1)).enumerate() {
+            let row = first + offset;
+            for (value, column) in numbers.iter().zip(&mut columns) {
+                let shared = if origins[row] < row { column[origins[row]] } else { *value };
+                column.push(shared);
             }
-            day.decisions.len()
-        };
-        let (n_taken, following) = rayon::join(take_day, || days.next().transpose());
-        first += n_taken;
+        }
+        first += day.decisions.len();
         context.advance("decisions encoded", first as u64, n_rows as u64);
-        next = following?;
-    }
+    })?;
     history.advance(Timestamp(history.now().0.saturating_add(1)));
     Ok((columns, history))
 }
