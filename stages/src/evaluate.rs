@@ -69,7 +69,7 @@ pub(crate) struct Evaluate;
 impl Stage for Evaluate {
     const NAME: &'static str = "evaluate";
     const SUMMARY: &'static str = "judges the models on the held-out window: accuracy, calibration, importance, explainability";
-    const VERSION: u32 = 5;
+    const VERSION: u32 = 6;
     const USES_SEED: bool = true;
     type Params = EvaluateParams;
     type Inputs = (Features, Models, TrainingReport);
@@ -291,22 +291,20 @@ impl Judged<'_> {
     fn surrogate(&self) -> Result<(Explainability, String, SurrogateRule), StageError> {
         let most = self.params.surrogate_rows;
         let (training, held_out) = (thinned(self.table.training_rows().as_slice(), most), thinned(self.rows, most));
-        let matrix = self.matrix()?;
         let rows: Vec<u32> = training.iter().chain(&held_out).copied().collect();
         let chosen = with_predictions(self.policy, self.table, &rows, |position, predictions| {
             let static_arm = self.table.outcomes.static_arms[rows[position] as usize];
             let chosen = self.policy.decide(static_arm, predictions).arm;
             chosen.filter(|arm| Some(*arm) != static_arm).map_or(0, |arm| arm.0 + 1)
         });
-        let mut labels = vec![0; self.table.n_rows()];
-        for (row, label) in rows.iter().zip(chosen) {
-            labels[*row as usize] = label;
-        }
         let mut classes = vec!["as the static router".to_owned()];
         classes.extend_from_slice(self.table.paths.names());
         let columns: Vec<String> = self.table.names().into_iter().map(str::to_owned).collect();
+        let values = self.table.columns_of(&rows);
+        let matrix = Matrix::new(&values)?;
+        let (learns, judges): (Vec<u32>, Vec<u32>) = (0..rows.len() as u32).partition(|position| (*position as usize) < training.len());
         let binned = Binned::new(&matrix, MAX_BINS);
-        let found = fit_surrogate(&matrix, &binned, (&training, &held_out), &labels, classes.len(), self.params.surrogate_depth)?;
+        let found = fit_surrogate(&matrix, &binned, (&learns, &judges), &chosen, classes.len(), self.params.surrogate_depth)?;
         let top10: f64 = self.training.impurity.iter().take(TOP).map(|share| share.share).sum();
         let explainability = Explainability::judge(found.fidelity, found.depth, top10, &Rule::default());
         Ok((explainability, found.rules(&columns, &classes), found.structure(&columns, &classes)))
