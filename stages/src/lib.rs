@@ -20,6 +20,7 @@ mod explore;
 mod export;
 mod features;
 mod ingest;
+mod numbered;
 mod predictions;
 mod replay;
 mod report;

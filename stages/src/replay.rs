@@ -41,7 +41,7 @@ impl Stage for Replay {
     const NAME: &'static str = "replay";
     const SUMMARY: &'static str =
         "estimates what the learned router, the static one and the controls would have earned on the held-out window";
-    const VERSION: u32 = 6;
+    const VERSION: u32 = 7;
     const USES_SEED: bool = true;
     type Params = ReplayParams;
     type Inputs = (Features, Models, TrainingReport);

@@ -1,5 +1,6 @@
 //! Every estimator of the learned router's value and uplift, reported beside the one that decides.
 
+use rayon::prelude::*;
 use routewright_domain::{Arm, Interval, Seed};
 use routewright_forest::{Binned, ForestParams, MAX_BINS, Matrix, fit_regressor};
 use routewright_ope::{
@@ -51,21 +52,23 @@ pub(super) fn values(
     let target = rows.target(choices)?;
     let sample = sample(rows, &target, models)?;
     let is_logged = rows.source == PropensitySource::Logged;
-    let mut answers = Vec::new();
-    for entry in ESTIMATORS.iter().filter(|entry| (is_logged || entry.name == "dm" || entry.name == "replay") && usable(entry, models)) {
-        let Some(terms) = overlapping(entry.terms(&sample))? else { continue };
+    let fits = |entry: &&Estimator| (is_logged || entry.name == "dm" || entry.name == "replay") && usable(entry, models);
+    let plain = ESTIMATORS.par_iter().filter(fits).map(|entry| {
+        let Some(terms) = overlapping(entry.terms(&sample))? else { return Ok(None) };
         let limit = entry.default_limit.map(|limit| limit(rows.rows.len()));
-        answers.push(answer(rows, entry.name, &terms, limit, seed)?);
-    }
+        answer(rows, entry.name, &terms, limit, seed).map(Some)
+    });
+    let mut answers: Vec<Answer> = plain.collect::<Result<Vec<_>, OpeError>>()?.into_iter().flatten().collect();
     if !is_logged {
         return Ok(answers);
     }
-    for entry in TUNED.iter().filter_map(|name| estimator(name)).filter(|entry| usable(entry, models)) {
-        let Some(tuned) = overlapping(slope(entry, &sample, &LIMITS, SLOPE_DELTA))? else { continue };
+    let tuned = TUNED.par_iter().filter_map(|name| estimator(name)).filter(|entry| usable(entry, models)).map(|entry| {
+        let Some(tuned) = overlapping(slope(entry, &sample, &LIMITS, SLOPE_DELTA))? else { return Ok(None) };
         let terms = entry.terms_with_limit(&sample, tuned.limit)?;
         let limit = Some(tuned.limit).filter(|limit| limit.is_finite());
-        answers.push(answer(rows, &format!("{} (SLOPE)", entry.name), &terms, limit, seed)?);
-    }
+        answer(rows, &format!("{} (SLOPE)", entry.name), &terms, limit, seed).map(Some)
+    });
+    answers.extend(tuned.collect::<Result<Vec<_>, OpeError>>()?.into_iter().flatten());
     // The largest weight is that of the smallest probability the logger gives any path, known from the vectors alone.
     let smallest = rows.vectors.iter().copied().filter(|propensity| *propensity > 0.0).fold(1.0, f64::min);
     if smallest < 1.0
@@ -81,15 +84,14 @@ pub(super) fn values(
 pub(super) fn uplifts(rows: &LoggedRows<'_>, learned: &[Arm], baseline: &[Arm], models: RewardModels<'_>) -> Result<Vec<Answer>, OpeError> {
     let targets = [rows.target(&Choices::Fixed(learned.to_vec()))?, rows.target(&Choices::Fixed(baseline.to_vec()))?];
     let [ours, theirs] = [sample(rows, &targets[0], Some(models))?, sample(rows, &targets[1], Some(models))?];
-    let mut answers = Vec::new();
     // MRDR's model is fitted for the learned router alone.
-    for entry in ESTIMATORS.iter().filter(|entry| entry.needs != Needs::MrdrModel) {
+    let answers = ESTIMATORS.par_iter().filter(|entry| entry.needs != Needs::MrdrModel).map(|entry| {
         let both = entry.terms(&ours).and_then(|ours| entry.terms(&theirs).map(|theirs| (ours, theirs)));
-        let Some((ours, theirs)) = overlapping(both)? else { continue };
+        let Some((ours, theirs)) = overlapping(both)? else { return Ok(None) };
         let estimate = paired_difference(&ours, &theirs, rows.sessions.as_deref(), Confidence::TWO_SIDED_95)?;
-        answers.push(Answer { name: entry.name.to_owned(), estimate: Bounded::of(estimate).times(100.0), bootstrap: None, limit: None });
-    }
-    Ok(answers)
+        Ok(Some(Answer { name: entry.name.to_owned(), estimate: Bounded::of(estimate).times(100.0), bootstrap: None, limit: None }))
+    });
+    Ok(answers.collect::<Result<Vec<_>, OpeError>>()?.into_iter().flatten().collect())
 }
 
 /// The per-row terms of the uplift that is watched while the log grows: doubly robust, learned minus static.
@@ -186,9 +188,7 @@ pub(super) fn mrdr_model(
     });
     let target = routewright_domain::Target::deterministic(logged.n_arms, &choices)?;
     let weights: Vec<f32> = mrdr_weights(&Sample::new(logged.log()?, &target)?).into_iter().map(|weight| weight as f32).collect();
-    let columns: Vec<Vec<f32>> =
-        table.features.iter().map(|feature| logged.rows.iter().map(|row| feature.values[*row]).collect()).collect();
-    let binned = Binned::new(&Matrix::new(&columns)?, MAX_BINS);
+    let binned = Binned::new(&Matrix::new(&table.columns_of(&of_log))?, MAX_BINS);
     let params = ForestParams { n_trees: MRDR_TREES, min_samples_leaf: MRDR_LEAF, ..ForestParams::default() };
     let held_out = Matrix::new(&table.features)?;
     let positions: Vec<u32> = rows.rows.iter().map(|row| *row as u32).collect();

@@ -1,5 +1,6 @@
 //! The cost-quality frontier: what other weights of latency and cost would give, and how the routing literature scores it.
 
+use rayon::prelude::*;
 use routewright_domain::{Arm, Interval};
 use routewright_ope::{FrontierPoint, OpeError, average_gap_recovered, average_quality, call_threshold, hull};
 
@@ -27,12 +28,13 @@ pub(super) fn frontier(judge: &Judge<'_>, regime: Regime<'_>) -> Result<Option<F
         return Ok(None);
     };
     let scale = prices.iter().sum::<f64>() / prices.len() as f64;
-    let mut settings = Vec::new();
-    for lambda in LAMBDAS {
+    let setting = |lambda: &f64| {
         let choices = Choices::Fixed(judge.with_prices(prices, lambda / scale));
-        let Some((cost, quality)) = regime.mean_of(measure, &choices)?.zip(regime.value(&choices)?.0.value) else { continue };
-        settings.push(FrontierSetting { lambda: *lambda, cost, quality });
-    }
+        let found = regime.mean_of(measure, &choices)?.zip(regime.value(&choices)?.0.value);
+        Ok(found.map(|(cost, quality)| FrontierSetting { lambda: *lambda, cost, quality }))
+    };
+    let settings = LAMBDAS.par_iter().map(setting).collect::<Result<Vec<_>, OpeError>>()?;
+    let settings: Vec<FrontierSetting> = settings.into_iter().flatten().collect();
     let points: Vec<FrontierPoint> =
         settings.iter().map(|setting| FrontierPoint { cost: setting.cost, quality: setting.quality }).collect();
     let Some(costs) = range(&points) else { return Ok(None) };
@@ -77,13 +79,12 @@ fn strong_calls(judge: &Judge<'_>, regime: Regime<'_>, prices: &[f64]) -> Result
         Ok(regime.value(&Choices::Fixed(choices))?.0.value)
     };
     let Some((of_weak, of_strong)) = quality(0)?.zip(quality(n_queries)?) else { return Ok(None) };
-    let mut points = Vec::new();
-    for share in STRONG_SHARES {
+    let point = |share: &f64| {
         let n_strong = (share * n_queries as f64).round() as usize;
-        if let Some(quality) = quality(n_strong)? {
-            points.push(FrontierPoint { cost: n_strong as f64 / n_queries as f64, quality });
-        }
-    }
+        Ok(quality(n_strong)?.map(|quality| FrontierPoint { cost: n_strong as f64 / n_queries as f64, quality }))
+    };
+    let points = STRONG_SHARES.par_iter().map(point).collect::<Result<Vec<_>, OpeError>>()?;
+    let points: Vec<FrontierPoint> = points.into_iter().flatten().collect();
     Ok(Some(StrongCalls {
         weak: judge.table.paths.name(weak).to_owned(),
         strong: judge.table.paths.name(strong).to_owned(),

@@ -10,8 +10,9 @@ use routewright_ope::{
 };
 use routewright_table::{FeatureTable, Window};
 
-use super::held_out::{HeldOut, numbered};
+use super::held_out::HeldOut;
 use super::logged::{LoggedRows, Pair};
+use crate::numbered::numbered;
 
 /// Exploration matches needed before any verdict is called proven (STATISTICS.md, section 5).
 const MIN_EXPLORATION_MATCHES: usize = 10;

@@ -1,9 +1,11 @@
 //! The held-out window as policies see it: one entry per query, with the feature row and the static choice.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use routewright_domain::Arm;
 use routewright_table::FeatureTable;
+
+use crate::numbered::numbered;
 
 /// One held-out query.
 #[derive(Clone, Debug)]
@@ -37,7 +39,7 @@ impl HeldOut {
 /// Groups rows by query and finds the static choice: as logged, or one fixed path where the log names none.
 pub(super) fn group(table: &FeatureTable, rows: &[u32], fixed: Option<Arm>) -> HeldOut {
     let mut held_out = HeldOut::default();
-    let mut position: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut position: HashMap<&str, usize> = HashMap::new();
     for row in rows.iter().map(|row| *row as usize) {
         let query_id = table.outcomes.query_ids[row].as_str();
         if let Some(found) = position.get(query_id) {
@@ -77,13 +79,4 @@ impl HeldOut {
         }
         cells
     }
-}
-
-/// Distinct values numbered in ascending order, and the value of each number.
-pub(super) fn numbered<T: Ord + Clone>(values: impl Iterator<Item = T>) -> (Vec<u32>, Vec<T>) {
-    let values: Vec<T> = values.collect();
-    let mut distinct = values.clone();
-    distinct.sort_unstable();
-    distinct.dedup();
-    (values.iter().map(|value| distinct.partition_point(|other| other < value) as u32).collect(), distinct)
 }

@@ -1,7 +1,8 @@
 //! Judges every policy on the held-out window and puts the report together.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 
+use rayon::prelude::*;
 use routewright_domain::{Arm, Seed};
 use routewright_engine::StageError;
 use routewright_ope::{Identification, OpeError, enough_decisions, identify};
@@ -96,11 +97,11 @@ impl Judge<'_> {
         };
         let supported_pair = supported.map(|arms| self.logged.pair_of_rows(arms, self.pair.baseline.clone())).transpose()?;
         let chosen = self.chosen(full_information, supported_pair.as_ref())?;
-        let policies = chosen.iter().map(|(entry, choices)| self.result(entry, choices, regime)).collect::<Result<Vec<_>, _>>()?;
+        let policies = chosen.par_iter().map(|(entry, choices)| self.result(entry, choices, regime)).collect::<Result<Vec<_>, _>>()?;
         let uplift = regime.uplift("static", self.arms, self.fixed)?;
         let control = strongest_control(&policies, &chosen);
         let whole = self.whole_log(full_information);
-        let decisions = whole.iter().map(|row| outcomes.query_ids[*row].as_str()).collect::<BTreeSet<_>>().len();
+        let decisions = whole.iter().map(|row| outcomes.query_ids[*row].as_str()).collect::<HashSet<_>>().len();
         let mut gates = vec![enough_decisions(decisions, MIN_DECISIONS)];
         if !full_information {
             gates.extend(gates::of_single_runs(self.table, self.held_out, self.logged, self.pair, supported_pair.as_ref())?);
@@ -317,17 +318,17 @@ impl Judge<'_> {
 
     /// What another fallback threshold would do.
     fn thresholds(&self, regime: Regime<'_>) -> Result<Vec<ThresholdPoint>, OpeError> {
-        let mut curve = Vec::new();
-        for threshold in THRESHOLDS.iter().copied() {
+        let point = |threshold: &f64| {
+            let threshold = *threshold;
             let policy = Rules(self.policy).with(|settings| settings.min_confidence = threshold);
             let decided: Vec<_> =
                 self.learned.iter().zip(self.fixed).map(|(found, fixed)| policy.decide(Some(*fixed), &found.predictions)).collect();
             let coverage = decided.iter().filter(|choice| choice.fallback.is_none()).count() as f64 / decided.len() as f64;
             let arms: Vec<Arm> = decided.iter().zip(self.fixed).map(|(choice, fixed)| choice.arm.unwrap_or(*fixed)).collect();
             let success = regime.value(&Choices::Fixed(arms))?.0;
-            curve.push(ThresholdPoint { threshold, coverage, success: success.value });
-        }
-        Ok(curve)
+            Ok(ThresholdPoint { threshold, coverage, success: success.value })
+        };
+        THRESHOLDS.par_iter().map(point).collect()
     }
 }
 

@@ -8,10 +8,11 @@ use routewright_ope::{
 };
 use routewright_table::FeatureTable;
 
-use super::held_out::{HeldOut, numbered};
+use super::held_out::HeldOut;
 use super::policies::Choices;
 use super::regime::Measure;
 use crate::artifacts::{Bounded, RatePair, RatioResult, UpliftResult};
+use crate::numbered::numbered;
 
 /// Share of rows that may lack a propensity before the log counts as having none; the few that do are left out and counted.
 const MAX_MISSING_PROPENSITIES: f64 = 0.01;

@@ -125,9 +125,7 @@ fn choices(judge: &Judge<'_>, policy: &Policy, window: &HeldOut) -> Vec<Arm> {
 /// Success regressors on some rows, with the rules of the learned router.
 fn fit(judge: &Judge<'_>, rows: &[u32], seed: Seed) -> Result<Policy, StageError> {
     let table = judge.table;
-    let columns: Vec<Vec<f32>> =
-        table.features.iter().map(|feature| rows.iter().map(|row| feature.values[*row as usize]).collect()).collect();
-    let binned = Binned::new(&Matrix::new(&columns)?, MAX_BINS);
+    let binned = Binned::new(&Matrix::new(&table.columns_of(rows))?, MAX_BINS);
     let target: Vec<f64> = rows.iter().map(|row| f64::from(u8::from(table.outcomes.successes[*row as usize] == Some(true)))).collect();
     let params = ForestParams { n_trees: N_TREES, min_samples_leaf: LEAF, ..ForestParams::default() };
     let (mut success, mut support) = (Vec::new(), Vec::new());

@@ -4,11 +4,12 @@ use routewright_domain::{Arm, Seed};
 use routewright_ope::stats::{holm, normal_sf};
 use routewright_ope::{CandidateUplift, Confidence, OpeError, Segment, SegmentFolds, UpliftPoints, harmed_segments, search_segments};
 
-use super::held_out::{Query, numbered};
+use super::held_out::Query;
 use super::judge::Judge;
 use super::logged::{LoggedRows, Pair};
 use super::paired::Cells;
 use super::regime::Regime;
+use crate::numbered::numbered;
 
 /// Query types with a smaller share of the held-out queries are judged together.
 const MIN_WEIGHT: f64 = 0.05;

@@ -43,33 +43,23 @@ pub(super) fn edge_cases(setting: &Setting<'_>) -> Result<Option<Choices>, Stage
     if forests.iter().all(Option::is_none) {
         return Ok(None);
     }
-    let (mut row, mut output) = (vec![0.0; setting.table.features.len()], [0.0]);
-    let mut choices = Vec::with_capacity(setting.held_out.queries.len());
-    for (query, learned) in setting.held_out.queries.iter().zip(setting.learned) {
-        let fixed = query.static_arm;
-        let is_edge = learned.predictions.success[fixed.index()] <= threshold;
-        if !is_edge {
-            choices.push(fixed);
-            continue;
-        }
-        setting.table.copy_row(query.row, &mut row);
-        let mut success = |arm: Arm| {
-            forests[arm.index()].as_ref().map(|forest| {
-                forest.predict(&row, &mut output);
-                output[0]
-            })
-        };
-        let Some(of_static) = success(fixed) else {
-            choices.push(fixed);
-            continue;
-        };
-        let mut best = (fixed, of_static + setting.policy.settings.min_gain);
+    let mut choices = setting.held_out.static_choices();
+    let is_edge = |query: &usize| setting.learned[*query].predictions.success[choices[*query].index()] <= threshold;
+    let asked: Vec<usize> = (0..choices.len()).filter(is_edge).collect();
+    let rows: Vec<u32> = asked.iter().map(|query| setting.held_out.queries[*query].row as u32).collect();
+    // Per path its success on these queries; none without a forest.
+    let success: Vec<Option<Vec<f64>>> =
+        forests.iter().map(|forest| forest.as_ref().map(|forest| predict(forest, &matrix, &rows))).collect();
+    for (position, query) in asked.into_iter().enumerate() {
+        let success = |arm: Arm| success[arm.index()].as_ref().map(|success| success[position]);
+        let Some(of_static) = success(choices[query]) else { continue };
+        let mut best = (choices[query], of_static + setting.policy.settings.min_gain);
         for arm in setting.table.paths.arms() {
             if let Some(found) = success(arm).filter(|found| *found > best.1) {
                 best = (arm, found);
             }
         }
-        choices.push(best.0);
+        choices[query] = best.0;
     }
     Ok(Some(Choices::Fixed(choices)))
 }
@@ -77,9 +67,7 @@ pub(super) fn edge_cases(setting: &Setting<'_>) -> Result<Option<Choices>, Stage
 /// One forest per path on the edge cases that ran it; `None` for a path with too few.
 fn forests(setting: &Setting<'_>, edge: &[u32]) -> Result<Vec<Option<Forest>>, StageError> {
     let outcomes = &setting.table.outcomes;
-    let columns: Vec<Vec<f32>> =
-        setting.table.features.iter().map(|feature| edge.iter().map(|row| feature.values[*row as usize]).collect()).collect();
-    let binned = Binned::new(&Matrix::new(&columns)?, MAX_BINS);
+    let binned = Binned::new(&Matrix::new(&setting.table.columns_of(edge))?, MAX_BINS);
     let target: Vec<f64> = edge.iter().map(|row| f64::from(u8::from(outcomes.successes[*row as usize] == Some(true)))).collect();
     let params = ForestParams { n_trees: N_TREES, min_samples_leaf: 10, ..ForestParams::default() };
     let mut forests = Vec::new();
