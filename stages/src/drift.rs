@@ -98,7 +98,7 @@ pub(crate) struct Drift;
 impl Stage for Drift {
     const NAME: &'static str = "drift";
     const SUMMARY: &'static str = "says whether the newest days are like those before, what moved, and whether a new router would help";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const USES_SEED: bool = true;
     type Params = DriftParams;
     type Inputs = (Features, FeatureSchema);
@@ -153,11 +153,12 @@ impl Stage for Drift {
         context.advance("families compared", 2, 5);
         let outcomes = [columns::mixes(&compared), series::outcomes(&compared)];
         context.advance("families compared", 3, 5);
-        let expectations = concept::Expectations::new(&compared, &columns)?;
+        let learner = concept::Learner::new(&compared, &columns)?;
+        let expectations = concept::Expectations::new(&learner)?;
         let concept = series::given_features(&compared, &expectations);
         context.advance("families compared", 4, 5);
         let changes = series::changes(&compared, &expectations);
-        let retraining = concept::retraining(&compared, &columns)?;
+        let retraining = concept::retraining(&learner, &expectations)?;
         context.advance("families compared", 5, 5);
         let families = [vec![features], together, outcomes.into(), vec![concept], vec![changes]];
         let report = verdict::verdict(params, &compared, families, classifier, &expectations, retraining);

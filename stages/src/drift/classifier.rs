@@ -7,6 +7,7 @@ use routewright_ope::stats::clustered_auc;
 use super::verdict::{Family, Tested};
 use super::windows::Compared;
 use crate::artifacts::{DriftKind, DriftMeasure, ImpurityShare};
+use crate::predictions::thinned;
 
 /// Folds of whole days; fewer where the current window has fewer days.
 const N_FOLDS: usize = 5;
@@ -17,6 +18,9 @@ const LEAF: u32 = 20;
 
 /// Draws of a tree, so that the cost does not grow with the log.
 const MAX_SAMPLE_ROWS: u32 = 4_000;
+
+/// Queries that are told apart, at most.
+const MAX_ROWS: usize = 100_000;
 
 /// Level of the interval on file.
 const LEVEL: f64 = 0.95;
@@ -34,13 +38,14 @@ pub(super) struct Told {
 ///
 /// Source: Lopez-Paz & Oquab (2017), classifier two-sample tests.
 pub(super) fn tell_apart(compared: &Compared<'_>, columns: &[usize]) -> Result<(Vec<Family>, Told), StageError> {
-    let positions = compared.queries();
+    let positions: Vec<u32> = compared.queries().into_iter().map(|at| at as u32).collect();
+    let positions = thinned(&positions, MAX_ROWS);
     let features = &compared.table.features;
-    let values = |column: &usize| positions.iter().map(|at| features[*column].values[compared.rows[*at] as usize]).collect();
+    let values = |column: &usize| positions.iter().map(|at| features[*column].values[compared.rows[*at as usize] as usize]).collect();
     let matrix: Vec<Vec<f32>> = columns.iter().map(values).collect();
     let matrix = Matrix::new(&matrix)?;
-    let labels: Vec<u16> = positions.iter().map(|at| u16::from(compared.is_current[*at])).collect();
-    let days: Vec<u32> = positions.iter().map(|at| compared.day[*at]).collect();
+    let labels: Vec<u16> = positions.iter().map(|at| u16::from(compared.is_current[*at as usize])).collect();
+    let days: Vec<u32> = positions.iter().map(|at| compared.day[*at as usize]).collect();
     let groups: Vec<u64> = days.iter().map(|day| u64::from(*day)).collect();
     let n_folds = N_FOLDS.min(compared.window(true).days);
     let seed = compared.seed.derive("apart", 0);

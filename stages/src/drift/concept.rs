@@ -1,5 +1,6 @@
 //! What the reference window taught about success, held against the current one; and whether newer rows teach it better.
 
+use rayon::prelude::*;
 use routewright_domain::{Arm, Seed};
 use routewright_engine::StageError;
 use routewright_forest::{Binned, Folds, ForestParams, MAX_BINS, Matrix, fit_regressor, predict, rolling_origin};
@@ -7,6 +8,7 @@ use routewright_ope::stats::student_quantile;
 
 use super::windows::Compared;
 use crate::artifacts::RetrainingGain;
+use crate::predictions::thinned;
 
 /// The forests: smaller than the product's, the same for both windows.
 const N_TREES: u32 = 40;
@@ -14,6 +16,9 @@ const LEAF: u32 = 20;
 
 /// Draws of a tree, so that the cost does not grow with the log.
 const MAX_SAMPLE_ROWS: u32 = 10_000;
+
+/// Rows of all paths that are kept for trees to draw from, at most.
+const MAX_LEARNED_ROWS: usize = 100_000;
 
 /// Rows of a path below which it is expected to go as it went on average.
 const MIN_ROWS: usize = 60;
@@ -37,8 +42,8 @@ pub(super) struct Expectations {
 
 impl Expectations {
     /// Grows forests per path on the reference window.
-    pub fn new(compared: &Compared<'_>, columns: &[usize]) -> Result<Self, StageError> {
-        let learner = Learner::new(compared, columns)?;
+    pub fn new(learner: &Learner<'_>) -> Result<Self, StageError> {
+        let compared = learner.compared;
         let success: Vec<Option<bool>> = compared.rows.iter().map(|row| compared.table.outcomes.successes[*row as usize]).collect();
         let with = |current: bool| -> Vec<u32> {
             (0..compared.rows.len() as u32)
@@ -59,29 +64,44 @@ impl Expectations {
     }
 }
 
-/// What forests are grown from.
-struct Learner<'a> {
+/// What forests are grown from, binned once for all of them.
+pub(super) struct Learner<'a> {
     arms: Vec<Arm>,
-    n_paths: usize,
     columns: Vec<Vec<f32>>,
+    /// Some of each path's rows, from which all forests learn, with their outcomes.
     binned: Binned,
+    learned_target: Vec<f64>,
+    /// The place of each row among these, for those that are.
+    learnable: Vec<Option<u32>>,
     target: Vec<f64>,
     compared: &'a Compared<'a>,
 }
 
 impl<'a> Learner<'a> {
-    fn new(compared: &'a Compared<'a>, columns: &[usize]) -> Result<Self, StageError> {
+    /// The rows of both windows, in some columns.
+    pub fn new(compared: &'a Compared<'a>, columns: &[usize]) -> Result<Self, StageError> {
         let table = compared.table;
         let values = |column: &usize| compared.rows.iter().map(|row| table.features[*column].values[*row as usize]).collect();
-        let columns: Vec<Vec<f32>> = columns.iter().map(values).collect();
-        let binned = Binned::new(&Matrix::new(&columns)?, MAX_BINS);
+        let columns: Vec<Vec<f32>> = columns.par_iter().map(values).collect();
+        let arms: Vec<Arm> = compared.rows.iter().map(|row| table.outcomes.arms[*row as usize]).collect();
+        let mut learned = Vec::new();
+        for arm in table.paths.arms() {
+            let own: Vec<u32> = (0..arms.len() as u32).filter(|at| arms[*at as usize] == arm).collect();
+            learned.extend(thinned(&own, MAX_LEARNED_ROWS / table.paths.len()));
+        }
+        let of_learned: Vec<Vec<f32>> = columns.par_iter().map(|column| learned.iter().map(|at| column[*at as usize]).collect()).collect();
+        let binned = Binned::new(&Matrix::new(&of_learned)?, MAX_BINS);
+        let mut learnable = vec![None; compared.rows.len()];
+        learned.iter().zip(0..).for_each(|(at, place)| learnable[*at as usize] = Some(place));
         let succeeded = |row: &u32| f64::from(u8::from(table.outcomes.successes[*row as usize] == Some(true)));
+        let target: Vec<f64> = compared.rows.iter().map(succeeded).collect();
         Ok(Self {
-            arms: compared.rows.iter().map(|row| table.outcomes.arms[*row as usize]).collect(),
-            n_paths: table.paths.len(),
-            target: compared.rows.iter().map(succeeded).collect(),
+            arms,
+            learned_target: learned.iter().map(|at| target[*at as usize]).collect(),
+            target,
             columns,
             binned,
+            learnable,
             compared,
         })
     }
@@ -91,7 +111,7 @@ impl<'a> Learner<'a> {
         let params = ForestParams { n_trees: N_TREES, min_samples_leaf: LEAF, max_sample_rows: MAX_SAMPLE_ROWS, ..ForestParams::default() };
         let matrix = Matrix::new(&self.columns)?;
         let mean = |rows: &[u32]| rows.iter().map(|at| self.target[*at as usize]).sum::<f64>() / rows.len() as f64;
-        for arm in (0..self.n_paths as u16).map(Arm) {
+        for arm in self.compared.table.paths.arms() {
             let own = |rows: &[u32]| -> Vec<u32> { rows.iter().copied().filter(|at| self.arms[*at as usize] == arm).collect() };
             let (known, asked) = (own(training), own(judged));
             if asked.is_empty() {
@@ -102,17 +122,20 @@ impl<'a> Learner<'a> {
                 asked.iter().for_each(|at| expected[*at as usize] = rate);
                 continue;
             }
-            let forest = fit_regressor(&self.binned, &known, &self.target, None, &params, seed.derive("path", u64::from(arm.0)))?.forest;
+            let known: Vec<u32> = known.iter().filter_map(|at| self.learnable[*at as usize]).collect();
+            let seed = seed.derive("path", u64::from(arm.0));
+            let forest = fit_regressor(&self.binned, &known, &self.learned_target, None, &params, seed)?.forest;
             asked.iter().zip(predict(&forest, &matrix, &asked)).for_each(|(at, value)| expected[*at as usize] = value);
         }
         Ok(())
     }
 }
 
-/// The back-test: forests of the reference window against forests of equally many rows right before each stretch of the current one.
+/// The back-test: what the reference window taught against forests of equally many rows right before each stretch of the current one.
 ///
 /// `None` where the current window has too few rows with outcomes to be cut.
-pub(super) fn retraining(compared: &Compared<'_>, columns: &[usize]) -> Result<Option<RetrainingGain>, StageError> {
+pub(super) fn retraining(learner: &Learner<'_>, expectations: &Expectations) -> Result<Option<RetrainingGain>, StageError> {
+    let compared = learner.compared;
     let outcomes = &compared.table.outcomes;
     let judged_rows: Vec<u32> =
         (0..compared.rows.len() as u32).filter(|at| outcomes.successes[compared.rows[*at as usize] as usize].is_some()).collect();
@@ -122,8 +145,7 @@ pub(super) fn retraining(compared: &Compared<'_>, columns: &[usize]) -> Result<O
     }
     let times: Vec<_> = current.iter().map(|at| outcomes.timestamps[compared.rows[*at as usize] as usize]).collect();
     let Ok(origins) = rolling_origin(&times, N_ORIGINS) else { return Ok(None) };
-    let learner = Learner::new(compared, columns)?;
-    let (mut old, mut fresh) = (vec![f64::NAN; compared.rows.len()], vec![f64::NAN; compared.rows.len()]);
+    let mut fresh = vec![f64::NAN; compared.rows.len()];
     let mut judged = Vec::new();
     for (number, origin) in origins.iter().enumerate() {
         let seed = compared.seed.derive("origin", number as u64);
@@ -131,10 +153,9 @@ pub(super) fn retraining(compared: &Compared<'_>, columns: &[usize]) -> Result<O
         let n_new = origin.train.len();
         let known: Vec<u32> = reference.iter().copied().skip(n_new).chain(origin.train.iter().map(|at| current[*at as usize])).collect();
         learner.expect(&known, &stretch, &mut fresh, seed)?;
-        learner.expect(&reference, &stretch, &mut old, seed)?;
         judged.extend(stretch);
     }
-    Ok(Some(gain(&learner, &judged, &old, &fresh, origins.len())))
+    Ok(Some(gain(learner, &judged, &expectations.expected, &fresh, origins.len())))
 }
 
 /// Difference of the Brier scores with one-sided bounds, days as units.
