@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use self::gain::OutOfFold;
 pub(crate) use self::labels::{Label, labels};
 use crate::artifacts::{ClassifierTraining, Features, ImpurityShare, Models, PathTraining, TrainingReport};
+use crate::numbered::numbered;
 
 /// Decisions with an outcome below which nothing is trained (E-009: "1000+ decisions before training").
 pub(crate) const MIN_DECISIONS: usize = 1_000;
@@ -27,13 +28,19 @@ pub(crate) const MIN_DECISIONS: usize = 1_000;
 /// The share of a model's trees that a forest has of which only the score is wanted: one in this many.
 const JUDGED_TREES_OF: u32 = 4;
 
+/// The part of a fold's training rows that a tree sees at most, where there are fewer folds than set: one row in this many.
+const SEEN_ROWS_OF: usize = 2;
+
+/// Training rows that are predicted on every path to choose the least gain, about: ends of intervals to a few tenths of a point.
+const MAX_GAIN_ROWS: usize = 200_000;
+
 /// Settings of `[train]`.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct TrainParams {
     /// What the classifier learns.
     pub label: Label,
-    /// Folds of the cross-validation, grouped by query.
+    /// Folds of the cross-validation, grouped by query, at most: a model whose trees see a small part of the rows anyway is judged on fewer.
     pub folds: usize,
     /// Training rows below which a path gets no regressors.
     pub min_rows: usize,
@@ -103,7 +110,7 @@ pub(crate) struct Train;
 impl Stage for Train {
     const NAME: &'static str = "train";
     const SUMMARY: &'static str = "grows a path classifier and per path a success and a latency regressor on the training window";
-    const VERSION: u32 = 9;
+    const VERSION: u32 = 10;
     const USES_SEED: bool = true;
     type Params = TrainParams;
     type Inputs = (Features,);
@@ -160,7 +167,8 @@ struct Training<'a> {
     binned: Binned,
     /// Identity of every row's query.
     groups: Vec<u64>,
-    folds: Folds,
+    /// Positions that are predicted on every path, to choose the least gain on: all, or those of some queries of a long log.
+    tried: Vec<u32>,
     /// What the success regressors learn, per row, where it is not success itself.
     grades: Option<Vec<f64>>,
 }
@@ -168,8 +176,7 @@ struct Training<'a> {
 impl<'a> Training<'a> {
     fn new(params: &'a TrainParams, table: &'a FeatureTable, rows: &'a TrainingRows, seed: Seed) -> Result<Self, StageError> {
         let rows = rows.as_slice();
-        let columns: Vec<Vec<f32>> =
-            table.features.iter().map(|feature| rows.iter().map(|row| feature.values[*row as usize]).collect()).collect();
+        let columns = table.columns_of(rows);
         let names = table.names();
         if let Some(missing) = params.categories.iter().find(|name| !names.contains(&name.as_str())) {
             return Err(StageError::settings(format!("`train.categories` names `{missing}`, which is no column of the features")));
@@ -177,9 +184,10 @@ impl<'a> Training<'a> {
         let is_category = |column: usize| params.categories.iter().any(|name| name == names[column]);
         let binned = Binned::with_categories(&Matrix::new(&columns)?, params.max_bins, is_category);
         let groups: Vec<u64> = rows.iter().map(|row| Seed(0).derive(&table.outcomes.query_ids[*row as usize], 0).0).collect();
-        let folds = Folds::grouped(&groups, None, params.folds, seed.derive("folds", 0)).map_err(StageError::data)?;
+        let part = (MAX_GAIN_ROWS as f64 / rows.len() as f64 * u64::MAX as f64) as u64;
+        let tried = (0..rows.len() as u32).filter(|position| groups[*position as usize] <= part).collect();
         let grades = grade::grades(params.outcome, table, rows);
-        Ok(Self { params, table, seed, rows, columns, binned, groups, folds, grades })
+        Ok(Self { params, table, seed, rows, columns, binned, groups, tried, grades })
     }
 
     fn run(&self, context: &Context<'_>) -> Result<(Models, TrainingReport), StageError> {
@@ -201,7 +209,7 @@ impl<'a> Training<'a> {
         };
         let (mut reports, mut comparisons) = (Vec::new(), Vec::new());
         let mut impurity = vec![0.0; self.table.features.len()];
-        let mut predictions = vec![f64::NAN; self.rows.len() * n_paths];
+        let mut predictions = vec![f64::NAN; self.tried.len() * n_paths];
         let mut worths = predictions.clone();
         for arm in self.table.paths.arms() {
             let positions = self.positions(|row| self.table.outcomes.arms[row] == arm);
@@ -218,16 +226,16 @@ impl<'a> Training<'a> {
             context.advance("forests grown", 1 + 2 * (arm.index() as u64 + 1), total);
         }
         let fallback = best_rate(&reports);
-        let success = |row: &u32| f64::from(u8::from(self.table.outcomes.successes[*row as usize] == Some(true)));
         // A router that ranks by grade is judged by grade: a gain in time is one that success does not see.
-        let earned: Vec<f64> = self.grades.clone().unwrap_or_else(|| self.rows.iter().map(success).collect());
+        let earned = self.grades.clone().unwrap_or_else(|| self.successes());
+        let (queries, _) = numbered(self.tried.iter().map(|position| self.groups[*position as usize]));
         let found = OutOfFold {
             table: self.table,
-            rows: self.rows,
-            queries: &self.groups,
+            rows: &self.tried.iter().map(|position| self.rows[*position as usize]).collect::<Vec<_>>(),
+            queries: &queries,
             success: &predictions,
             worth: &worths,
-            earned: &earned,
+            earned: &self.tried.iter().map(|position| earned[*position as usize]).collect::<Vec<_>>(),
             fallback,
         };
         let (min_gain, gain_candidates) =
@@ -240,7 +248,6 @@ impl<'a> Training<'a> {
         let report = TrainingReport {
             n_rows: self.rows.len(),
             window_us: (times.clone().min().unwrap_or_default(), times.max().unwrap_or_default()),
-            n_folds: self.params.folds,
             classifier: classifier_report,
             paths: reports,
             min_gain,
@@ -274,6 +281,17 @@ impl<'a> Training<'a> {
         Ok(Some(fit_regressor(&self.binned, &known, &target, None, &self.params.forest, seed)?.forest))
     }
 
+    /// Folds for a model of so many rows.
+    fn folds_for(&self, n_rows: usize) -> Result<Folds, StageError> {
+        let n_folds = self.n_folds_for(n_rows, self.params.folds);
+        Folds::grouped(&self.groups, None, n_folds, self.seed.derive("folds", 0)).map_err(StageError::data)
+    }
+
+    /// The same for at most so many folds.
+    fn n_folds_for(&self, n_rows: usize, most: usize) -> usize {
+        n_folds_for(n_rows, self.params.forest.max_sample_rows as usize, most)
+    }
+
     /// Settings of forests that are only judged: a judgement needs fewer trees than a model.
     fn judged_forest(&self) -> ForestParams {
         ForestParams { n_trees: self.params.forest.n_trees.div_ceil(JUDGED_TREES_OF), ..self.params.forest }
@@ -303,8 +321,9 @@ impl<'a> Training<'a> {
         };
         let judged = self.judged_forest();
         let matrix = Matrix::new(&self.columns)?;
-        for fold in 0..self.folds.n_folds() {
-            let (training, held_out) = self.folds.split(&labels.positions, fold);
+        let folds = self.folds_for(labels.positions.len())?;
+        for fold in 0..folds.n_folds() {
+            let (training, held_out) = folds.split(&labels.positions, fold);
             if training.is_empty() || held_out.is_empty() {
                 continue;
             }
@@ -316,6 +335,13 @@ impl<'a> Training<'a> {
         }
         Ok((Some(fit(&labels.positions, &self.params.forest, seed)?.forest), report))
     }
+}
+
+/// Number of folds, `most` at most: as few as leave each tree, which sees at most `seen` rows (0: all), a small part of its fold's training rows, because
+/// more would teach the trees nothing.
+fn n_folds_for(n_rows: usize, seen: usize, most: usize) -> usize {
+    let holds_enough = |n_folds: &usize| 0 < seen && seen * SEEN_ROWS_OF <= n_rows - n_rows / n_folds;
+    (2..most).find(holds_enough).unwrap_or(most)
 }
 
 /// A policy of which only the rules are wanted: deciding on predictions that are already made needs no forests.
@@ -361,6 +387,13 @@ fn shares(names: &[&str], values: &[f64]) -> Vec<ImpurityShare> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn models_whose_trees_see_a_small_part_of_the_rows_are_judged_on_fewer_folds() {
+        assert_eq!([400, 250, 149, 60].map(|n_rows| n_folds_for(n_rows, 50, 5)), [2, 2, 3, 5]);
+        assert_eq!(n_folds_for(1_000_000, 0, 5), 5, "trees that see all rows gain from every fold");
+        assert_eq!(n_folds_for(1_000_000, 50, 2), 2);
+    }
 
     #[test]
     fn shares_sum_to_one_and_start_with_the_largest() {

@@ -57,6 +57,8 @@ pub struct PathTraining {
     pub evidence: Evidence,
     /// Their success rate.
     pub success_rate: f64,
+    /// Folds that its scores are from; 0 with too few rows.
+    pub n_folds: usize,
     /// Log loss of the calibrated predictions on held-out folds; absent with too few rows.
     pub log_loss: Option<f64>,
     /// Log loss of always predicting the success rate.
@@ -133,8 +135,6 @@ pub struct TrainingReport {
     pub n_rows: usize,
     /// First and last time of the training window, in microseconds since 1970.
     pub window_us: (i64, i64),
-    /// Number of folds.
-    pub n_folds: usize,
     /// The path classifier.
     pub classifier: ClassifierTraining,
     /// The success regressors.

@@ -9,7 +9,7 @@ use routewright_forest::{CurvePoint, Folds, ForestParams, Matrix, fit_regressor,
 use super::Training;
 use crate::artifacts::OriginScore;
 
-/// Folds of the curve.
+/// Folds of the curve, at most.
 const N_FOLDS: usize = 3;
 
 /// Brier scores on the paths that ran, by training rows.
@@ -25,7 +25,9 @@ impl Training<'_> {
     /// The learning curves; empty where none is asked for. `leaf_sizes`: of each path's regressor.
     pub(super) fn learning_curves(&self, leaf_sizes: &[u32]) -> Result<Curves, StageError> {
         let seed = self.seed.derive("learning curve", 0);
-        let Ok(folds) = Folds::grouped(&self.groups, None, N_FOLDS, seed) else { return Ok(Curves::default()) };
+        // By what a path has, because each has a forest of its own.
+        let n_folds = self.n_folds_for(self.rows.len() / leaf_sizes.len().max(1), N_FOLDS);
+        let Ok(folds) = Folds::grouped(&self.groups, None, n_folds, seed) else { return Ok(Curves::default()) };
         let every_row: Vec<u32> = (0..self.rows.len() as u32).collect();
         let judge = Judge::new(self, leaf_sizes, seed)?;
         let shares = &self.params.learning_curve;

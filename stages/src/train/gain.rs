@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use rayon::prelude::*;
 use routewright_domain::Arm;
 use routewright_router::{Policy, PolicyScratch};
 use routewright_table::FeatureTable;
@@ -17,8 +18,8 @@ pub(super) struct OutOfFold<'a> {
     pub table: &'a FeatureTable,
     /// Rows of the table.
     pub rows: &'a [u32],
-    /// Identity of every row's query, in the order of the rows.
-    pub queries: &'a [u64],
+    /// Number of every row's query, from 0, in the order of the rows.
+    pub queries: &'a [u32],
     /// Predicted success, rows × paths, row after row; `NaN` without a model.
     pub success: &'a [f64],
     /// What the utility of a path starts from, in the same order: predicted success, or the grade.
@@ -53,7 +54,7 @@ pub(super) fn choose(policy: &Policy, found: &OutOfFold<'_>) -> (f64, Vec<GainCa
     let Some(weights) = weights(found) else { return (configured, Vec::new()) };
     let mut gains = vec![configured];
     gains.extend(CANDIDATES.iter().copied().filter(|gain| *gain > configured));
-    let judged: Vec<Judged> = gains.iter().map(|gain| judge(policy, *gain, found, &weights)).collect();
+    let judged: Vec<Judged> = gains.par_iter().map(|gain| judge(policy, *gain, found, &weights)).collect();
     let best = judged.iter().max_by(|left, right| left.value.total_cmp(&right.value));
     let Some(best) = best.filter(|best| best.value.is_finite()) else { return (configured, Vec::new()) };
     let is_equal = |one: &Judged| {
@@ -150,13 +151,15 @@ fn judge(policy: &Policy, gain: f64, found: &OutOfFold<'_>, weights: &[f64]) -> 
 /// Standard error of a mean whose rows have these influences and belong to these queries: `sqrt(Σ_q (Σ_{i∈q} ψᵢ)²) / n`.
 ///
 /// The runs of several paths on one query succeed and fail together. Row by row, what two policies share would count as noise of their difference.
-fn std_error(influence: impl Iterator<Item = (f64, u64)>) -> f64 {
-    let (mut sums, mut n_rows) = (BTreeMap::new(), 0_u64);
+fn std_error(influence: impl Iterator<Item = (f64, u32)>) -> f64 {
+    let (mut sums, mut n_rows) = (Vec::new(), 0_u64);
     for (psi, query) in influence {
-        *sums.entry(query).or_insert(0.0) += psi;
+        let query = query as usize;
+        sums.resize(sums.len().max(query + 1), 0.0);
+        sums[query] += psi;
         n_rows += 1;
     }
-    sums.values().map(|sum: &f64| sum * sum).sum::<f64>().sqrt() / n_rows as f64
+    sums.iter().map(|sum: &f64| sum * sum).sum::<f64>().sqrt() / n_rows as f64
 }
 
 #[cfg(test)]
@@ -195,7 +198,7 @@ mod tests {
             settings: PolicySettings::default(),
         };
         let rows: Vec<u32> = (0..n_rows as u32).collect();
-        let queries: Vec<u64> = (0..n_rows as u64).collect();
+        let queries: Vec<u32> = (0..n_rows as u32).collect();
         let predictions: Vec<f64> = rows.iter().flat_map(|_| [0.75, 0.75 + predicted]).collect();
         let earned: Vec<f64> = (0..n_rows).map(|row| f64::from(u8::from(success(row)))).collect();
         look(

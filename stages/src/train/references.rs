@@ -22,12 +22,10 @@ impl Training<'_> {
         }
         let labels: Vec<u16> = self.successes().into_iter().map(|success| success as u16).collect();
         let seed = self.seed.derive("references", u64::from(arm.0));
-        // The folds of the line first, so that one repeat is what the regressors were judged on.
-        let mut repeats = vec![self.folds.clone()];
-        for repeat in 1..self.params.reference_repeats as u64 {
-            let folds = Folds::grouped(&self.groups, None, self.params.folds, self.seed.derive("folds", repeat));
-            repeats.push(folds.map_err(StageError::data)?);
-        }
+        let repeats = (0..self.params.reference_repeats as u64)
+            .map(|repeat| Folds::grouped(&self.groups, None, self.params.folds, self.seed.derive("folds", repeat)))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(StageError::data)?;
         let scores = compare_references(&models, &Matrix::new(&self.columns)?, positions, (&labels, 2), &repeats, seed)?;
         Ok(Some(PathReferences { path: self.table.paths.name(arm).to_owned(), scores }))
     }

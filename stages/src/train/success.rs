@@ -3,7 +3,7 @@
 use routewright_domain::{Arm, Seed};
 use routewright_engine::StageError;
 use routewright_forest::{
-    Fitted, ForestParams, Matrix, Scored, Trial, Walked, choose_calibration, continue_regressor, fit_regressor, predict, rungs, walk,
+    Fitted, Folds, ForestParams, Matrix, Scored, Trial, Walked, choose_calibration, continue_regressor, fit_regressor, predict, rungs, walk,
 };
 use routewright_router::{Calibration, Forest, SuccessModel};
 
@@ -14,8 +14,8 @@ use crate::artifacts::{Evidence, PathTraining};
 type FoldForests = Vec<Option<Forest>>;
 
 impl Training<'_> {
-    /// One path's success regressor, calibrated on folds it was not trained on. Writes the path's calibrated out-of-fold prediction of every
-    /// training row into the first of `out` (rows × paths), and what its utility starts from into the second.
+    /// One path's success regressor, calibrated on folds it was not trained on. Writes the path's calibrated out-of-fold prediction of the rows on
+    /// which the least gain is chosen into the first of `out` (rows × paths), and what its utility starts from into the second.
     pub(super) fn success(
         &self,
         arm: Arm,
@@ -29,6 +29,7 @@ impl Training<'_> {
             n_rows: positions.len(),
             evidence: self.evidence(positions.len()),
             success_rate: rate,
+            n_folds: 0,
             log_loss: None,
             log_loss_of_rate: None,
             auc: None,
@@ -41,7 +42,9 @@ impl Training<'_> {
         }
         let seed = self.seed.derive("success", u64::from(arm.0));
         let learned = self.grades.as_ref().unwrap_or(&target);
-        let (forest, every_score, trials) = self.best_settings(positions, learned, seed)?;
+        let folds = self.folds_for(positions.len())?;
+        report.n_folds = folds.n_folds();
+        let (forest, every_score, trials) = self.best_settings((positions, &folds), learned, seed)?;
         let judged: Vec<u32> = positions.iter().copied().filter(|position| every_score[*position as usize].is_finite()).collect();
         let scores: Vec<f64> = judged.iter().map(|position| every_score[*position as usize]).collect();
         let outcomes: Vec<f64> = judged.iter().map(|position| target[*position as usize]).collect();
@@ -60,10 +63,12 @@ impl Training<'_> {
         }
         report.calibration = calibration.name().to_owned();
         let n_paths = self.table.paths.len();
-        for (position, score) in every_score.iter().enumerate().filter(|(_, score)| score.is_finite()) {
-            let cell = position * n_paths + arm.index();
-            predictions[cell] = calibration.apply(*score);
-            worths[cell] = if self.grades.is_some() { *score } else { predictions[cell] };
+        for (row, score) in
+            self.tried.iter().map(|position| every_score[*position as usize]).enumerate().filter(|(_, score)| score.is_finite())
+        {
+            let cell = row * n_paths + arm.index();
+            predictions[cell] = calibration.apply(score);
+            worths[cell] = if self.grades.is_some() { score } else { predictions[cell] };
         }
         let fitted = fit_regressor(&self.binned, positions, learned, None, &forest, seed)?;
         report.min_samples_leaf = forest.min_samples_leaf;
@@ -87,11 +92,16 @@ impl Training<'_> {
         }
     }
 
-    /// The settings with the lowest out-of-fold Brier score, the first of equals, and their out-of-fold predictions of every training row
-    /// (`NaN` where a fold left nothing to train on).
+    /// The settings with the lowest out-of-fold Brier score, the first of equals, and their out-of-fold predictions: one per training row, `NaN`
+    /// where a fold left nothing to train on, and for rows of other paths on which nothing is chosen.
     ///
     /// Candidates are the leaf sizes and what the search draws; all grow some of their trees, the better ones the rest.
-    fn best_settings(&self, positions: &[u32], target: &[f64], seed: Seed) -> Result<(ForestParams, Vec<f64>, Vec<Trial>), StageError> {
+    fn best_settings(
+        &self,
+        (positions, folds): (&[u32], &Folds),
+        target: &[f64],
+        seed: Seed,
+    ) -> Result<(ForestParams, Vec<f64>, Vec<Trial>), StageError> {
         let matrix = Matrix::new(&self.columns)?;
         let leaf_sizes = self.params.success_leaf_sizes.iter();
         let first: Vec<ForestParams> =
@@ -101,13 +111,15 @@ impl Training<'_> {
         let plan = rungs(candidates.len(), self.params.forest.n_trees, search.strategy, search.budget);
         candidates.truncate(plan.first().map_or(1, |rung| rung.n_candidates));
         let Walked { winner, trials } = walk(&candidates, &plan, |params, state: Option<FoldForests>, n_trees| {
-            self.grow_folds(&ForestParams { n_trees, ..*params }, state, positions, (&matrix, target), seed)
+            self.grow_folds(&ForestParams { n_trees, ..*params }, state, (positions, folds), (&matrix, target), seed)
         })?;
         let (best, forests) = winner.ok_or_else(|| StageError::settings("`train.success_leaf_sizes` is empty"))?;
-        let every_row: Vec<u32> = (0..self.rows.len() as u32).collect();
+        let mut asked = [positions, &self.tried].concat();
+        asked.sort_unstable();
+        asked.dedup();
         let mut scores = vec![f64::NAN; self.rows.len()];
         for (fold, forest) in forests.iter().enumerate() {
-            let (_, held_out) = self.folds.split(&every_row, fold);
+            let (_, held_out) = folds.split(&asked, fold);
             for (position, score) in held_out.iter().zip(forest.iter().flat_map(|forest| predict(forest, &matrix, &held_out))) {
                 scores[*position as usize] = score.clamp(0.0, 1.0);
             }
@@ -120,14 +132,14 @@ impl Training<'_> {
         &self,
         params: &ForestParams,
         state: Option<FoldForests>,
-        positions: &[u32],
+        (positions, folds): (&[u32], &Folds),
         (matrix, target): (&Matrix<'_>, &[f64]),
         seed: Seed,
     ) -> Result<(FoldForests, f64), StageError> {
-        let before = state.unwrap_or_else(|| vec![None; self.folds.n_folds()]);
+        let before = state.unwrap_or_else(|| vec![None; folds.n_folds()]);
         let (mut forests, mut squares, mut n_judged) = (Vec::new(), 0.0, 0);
         for (fold, before) in before.into_iter().enumerate() {
-            let (training, held_out) = self.folds.split(positions, fold);
+            let (training, held_out) = folds.split(positions, fold);
             if training.is_empty() {
                 forests.push(None);
                 continue;
