@@ -58,7 +58,7 @@ pub use figure::{Figure, PlotError, Role};
 pub use importance::{FeatureImportance, Importance, importance};
 pub use latency::{LatencyByPath, PathLatency, latency_by_path};
 pub use learning_curve::{LearningCurve, learning_curve};
-pub use partial_dependence::{PartialDependence, partial_dependence};
+pub use partial_dependence::{PartialDependence, partial_dependence, value_bins};
 pub use risk_coverage::{OperatingPoint, RiskCoverage, risk_coverage};
 pub use rows::IntervalRow;
 pub use success_heatmap::{SuccessHeatmap, success_heatmap};

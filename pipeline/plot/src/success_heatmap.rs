@@ -6,6 +6,9 @@ use crate::page::{Key, Page, Symbol};
 use crate::palette::ramp;
 use crate::scale::{count, grouped, range, short_count};
 
+/// Columns that fit on a page with room in each for a rate and a count.
+const MOST_WIDE_COLUMNS: usize = 12;
+
 /// Success rates of paths on query types.
 #[derive(Clone, Copy, Debug)]
 pub struct SuccessHeatmap<'a> {
@@ -13,9 +16,9 @@ pub struct SuccessHeatmap<'a> {
     pub title: &'a str,
     /// What was counted.
     pub subtitle: Option<&'a str>,
-    /// Columns of the picture.
+    /// Columns of the picture; its rows, where there are too many for columns and fewer paths.
     pub query_types: &'a [&'a str],
-    /// Rows of the picture.
+    /// Rows of the picture; its columns, where the query types are its rows.
     pub paths: &'a [&'a str],
     /// Share of successes in 0..=1, query type by query type: `rates[query_type * paths.len() + path]`; NaN for unknown.
     pub rates: &'a [f64],
@@ -38,13 +41,18 @@ pub fn success_heatmap(input: &SuccessHeatmap<'_>) -> Result<Figure, PlotError> 
     let (low, high) = ((low * 20.0).floor() / 20.0, (high * 20.0).ceil() / 20.0);
     let (low, high) = if high - low < 0.05 { (low - 0.05, high + 0.05) } else { (low, high) };
 
-    let (n_rows, n_columns) = (input.paths.len().min(MOST_CELLS), input.query_types.len().min(MOST_CELLS));
+    let (paths, query_types) =
+        (&input.paths[..input.paths.len().min(MOST_CELLS)], &input.query_types[..input.query_types.len().min(MOST_CELLS)]);
+    // More query types than fit on a page side by side stand below each other, where there are fewer paths.
+    let types_below = MOST_WIDE_COLUMNS < query_types.len() && paths.len() < query_types.len();
+    let sides = [("path", paths), ("query type", query_types)];
+    let [(row_axis, rows), (column_axis, columns)] = if types_below { [sides[1], sides[0]] } else { sides };
     let grid = Grid {
-        row_axis: "path",
-        column_axis: "query type",
-        rows: input.paths[..n_rows].to_vec(),
-        columns: input.query_types[..n_columns].to_vec(),
-        cell: (if n_columns <= 12 { 92.0 } else { 60.0 }, if n_rows <= 20 { 38.0 } else { 24.0 }),
+        row_axis,
+        column_axis,
+        rows: rows.to_vec(),
+        columns: columns.to_vec(),
+        cell: (if columns.len() <= MOST_WIDE_COLUMNS { 92.0 } else { 60.0 }, if rows.len() <= 20 { 38.0 } else { 24.0 }),
     };
     let mut page = Page::open(input.title, input.subtitle, grid.page_width());
     let keys = [
@@ -53,8 +61,9 @@ pub fn success_heatmap(input: &SuccessHeatmap<'_>) -> Result<Figure, PlotError> 
     ];
     page.legend(&keys);
     grid.draw(&mut page, |row, column| {
-        let position = column * input.paths.len() + row;
-        let (path, kind, n) = (input.paths[row], input.query_types[column], input.counts[position]);
+        let (path, kind) = if types_below { (column, row) } else { (row, column) };
+        let position = kind * input.paths.len() + path;
+        let (path, kind, n) = (input.paths[path], input.query_types[kind], input.counts[position]);
         Some(match known(position) {
             Some(rate) => Cell {
                 fill: Some(ramp((rate - low) / (high - low))),
@@ -65,7 +74,7 @@ pub fn success_heatmap(input: &SuccessHeatmap<'_>) -> Result<Figure, PlotError> 
             None => Cell { fill: None, main: String::new(), minor: String::new(), hover: format!("{kind}, {path}: no decision") },
         })
     });
-    if n_rows < input.paths.len() || n_columns < input.query_types.len() {
+    if paths.len() < input.paths.len() || query_types.len() < input.query_types.len() {
         page.note(&format!("Only the first {MOST_CELLS} paths and query types are drawn."));
     }
     render(&page.close())

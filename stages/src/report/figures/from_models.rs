@@ -149,8 +149,7 @@ pub(super) fn dependence(drawn: &Drawn<'_>, position: usize) -> Option<Result<Fi
     let title =
         format!("Predicted success of {} moves by {:.1} points over the values of {}", widest.name, 100.0 * extent(widest.y), found.label);
     let subtitle = format!("mean over {} held-out decisions, everything else as it was", grouped(found.n_rows as u64));
-    let (low, high) = (found.values.first()?, found.values.last()?);
-    let edges: Vec<f64> = (0..=VALUE_BINS).map(|edge| low + (high - low) * edge as f64 / VALUE_BINS as f64).collect();
+    let edges = routewright_plot::value_bins(&found.values, VALUE_BINS);
     let column = drawn.table.features.iter().find(|column| column.name == found.feature)?;
     let rows = drawn.table.held_out_rows();
     let known: Vec<f64> =
