@@ -102,14 +102,19 @@ impl Judge<'_> {
         let control = strongest_control(&policies, &chosen);
         let whole = self.whole_log(full_information);
         let decisions = whole.iter().map(|row| outcomes.query_ids[*row].as_str()).collect::<HashSet<_>>().len();
+        let of_single_runs = || match full_information {
+            true => Ok(Vec::new()),
+            false => gates::of_single_runs(self.table, self.held_out, self.logged, self.pair, supported_pair.as_ref()),
+        };
+        // What takes long and follows from one thing after another goes side by side.
+        let ((estimated, of_single_runs), (whole_log, segments)) = rayon::join(
+            || (self.estimated(regime), of_single_runs()),
+            || (self.static_whole_log(regime, &whole), segments::search(self, regime, self.pair, self.seed.0)),
+        );
+        let (estimated, (static_whole_log, logged_mean), segments) = (estimated?, whole_log?, segments?);
         let mut gates = vec![enough_decisions(decisions, MIN_DECISIONS)];
-        if !full_information {
-            gates.extend(gates::of_single_runs(self.table, self.held_out, self.logged, self.pair, supported_pair.as_ref())?);
-        }
+        gates.extend(of_single_runs?);
         gates.push(gates::of_time(self.table, self.held_out, full_information));
-        let estimated = self.estimated(regime)?;
-        let (static_whole_log, logged_mean) = self.static_whole_log(regime, &whole)?;
-        let segments = segments::search(self, regime, self.pair, self.seed.0)?;
         let find = |name: &str| find(&chosen, name);
         Ok(ReplayReport {
             identification,
