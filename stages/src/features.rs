@@ -2,6 +2,7 @@
 
 mod selection;
 mod sentences;
+mod static_rules;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use self::selection::SelectionParams;
 use self::sentences::EmbeddingParams;
+use self::static_rules::StaticRules;
 use crate::artifacts::{DecisionTable, FeatureReport, FeatureSchema, Features, Finding, FrozenHistory};
 
 pub(crate) use sentences::Sentences;
@@ -36,6 +38,8 @@ const DISSATISFIED: &[&str] = &["negative", "bad", "thumbs_down", "dissatisfied"
 pub(crate) struct FeaturesParams {
     /// Share of the queries, in time order, that models learn from; the rest is held out.
     pub train_share: f64,
+    /// Rules (`rules.toml`) of the static router, relative to the project: what it would have chosen where the log does not say; empty for none.
+    pub static_rules: String,
     /// Which features, and how they are fitted.
     pub schema: SchemaSettings,
     /// What turns texts into vectors.
@@ -48,6 +52,7 @@ impl Default for FeaturesParams {
     fn default() -> Self {
         Self {
             train_share: 0.7,
+            static_rules: String::new(),
             schema: SchemaSettings::default(),
             embedding: EmbeddingParams::default(),
             selection: SelectionParams::default(),
@@ -77,7 +82,8 @@ impl Stage for BuildFeatures {
     }
 
     fn sources(params: &FeaturesParams) -> Vec<String> {
-        params.embedding.sources()
+        let rules = Some(&params.static_rules).filter(|place| !place.is_empty());
+        params.embedding.sources().into_iter().chain(rules.cloned()).collect()
     }
 
     fn run(
@@ -86,7 +92,8 @@ impl Stage for BuildFeatures {
         context: &Context<'_>,
     ) -> Result<Self::Outputs, StageError> {
         let paths = decisions.paths().clone();
-        let (outcomes, origins, sample) = read_outcomes(&decisions, &paths, params.train_share, Seed(context.seed()))?;
+        let rules = StaticRules::read(&params.static_rules, &paths, context.project())?;
+        let (outcomes, origins, sample) = read_outcomes(&decisions, &paths, (params.train_share, rules), context)?;
         let sentences = Sentences::of_log(&params.embedding, &decisions, context)?;
         let requests = sample.iter().map(|decision| request(decision, sentences.as_ref()));
         let (source, seed) = (sentences.as_ref().map(Sentences::source), Seed(context.seed()).derive("features", 0));
@@ -118,9 +125,10 @@ pub(crate) fn request<'a>(decision: &'a Decision, sentences: Option<&'a Sentence
 fn read_outcomes(
     decisions: &Decisions,
     paths: &Paths,
-    train_share: f64,
-    seed: Seed,
+    (train_share, mut rules): (f64, Option<StaticRules>),
+    context: &Context<'_>,
 ) -> Result<(Outcomes, Vec<usize>, Vec<Decision>), StageError> {
+    let seed = Seed(context.seed());
     let mut outcomes = Outcomes::default();
     let mut any_propensities = false;
     let n_training = decisions.days().map(|(_, count)| count as f64).sum::<f64>() * train_share;
@@ -131,6 +139,9 @@ fn read_outcomes(
             any_propensities |= !decision.propensities.is_empty();
             let row = outcomes.trace_ids.len();
             append(&mut outcomes, &decision, paths);
+            if let Some(rules) = &mut rules {
+                rules.ask(&decision);
+            }
             if row.is_multiple_of(every) {
                 sample.push((row, decision));
             }
@@ -145,6 +156,9 @@ fn read_outcomes(
     outcomes.query_ids = experiments(&outcomes);
     let origins = first_rows(&outcomes.query_ids);
     resolve_static_paths(&mut outcomes, &origins);
+    if let Some(rules) = rules {
+        context.note(&rules.fill(&mut outcomes.static_arms));
+    }
     outcomes.windows = split(&outcomes, &origins, train_share, seed);
     sample.retain(|(row, _)| outcomes.windows[*row] == Window::Training);
     let sample = as_of_decision(sample.into_iter().map(|(_, decision)| decision).collect());

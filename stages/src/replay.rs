@@ -42,6 +42,7 @@ impl Stage for Replay {
     const SUMMARY: &'static str =
         "estimates what the learned router, the static one and the controls would have earned on the held-out window";
     const VERSION: u32 = 7;
+    const TRACES: &'static [&'static str] = &["features"];
     const USES_SEED: bool = true;
     type Params = ReplayParams;
     type Inputs = (Features, Models, TrainingReport);
@@ -53,7 +54,8 @@ impl Stage for Replay {
         context: &Context<'_>,
     ) -> Result<(ReplayReport,), StageError> {
         let training = training_means(&table, &table.training_rows());
-        let (fixed, static_source) = static_rule(params, &table, &training)?;
+        let rules = context.traced().get("features").and_then(|settings| settings.get("static_rules")?.as_str());
+        let (fixed, static_source) = static_rule(params, &table, &training, rules.filter(|place| !place.is_empty()))?;
         let mut held_out = group(&table, table.held_out_rows().as_slice(), fixed);
         if fixed.is_some() {
             keep_to_candidates(&table, &mut held_out, &training);
@@ -92,8 +94,13 @@ impl Stage for Replay {
     }
 }
 
-/// The static choice: as logged; or, where the log names none, as configured or the best single path of the training window.
-fn static_rule(params: &ReplayParams, table: &FeatureTable, training: &TrainingMeans) -> Result<(Option<Arm>, String), StageError> {
+/// The static choice: as logged or, by `rules`, filled in where it is not; or, where the log names none, as configured or the best single path of the training window.
+fn static_rule(
+    params: &ReplayParams,
+    table: &FeatureTable,
+    training: &TrainingMeans,
+    rules: Option<&str>,
+) -> Result<(Option<Arm>, String), StageError> {
     let rows = table.held_out_rows();
     let n_known = rows.as_slice().iter().filter(|row| table.outcomes.static_arms[**row as usize].is_some()).count();
     if !params.static_path.is_empty() {
@@ -101,7 +108,8 @@ fn static_rule(params: &ReplayParams, table: &FeatureTable, training: &TrainingM
         return Ok((Some(arm), format!("`{}`, as set by `replay.static_path`", params.static_path)));
     }
     if n_known > 0 {
-        return Ok((None, "as logged".to_owned()));
+        let rules = rules.map(|place| format!(", and by the rules `{place}` where the log does not say")).unwrap_or_default();
+        return Ok((None, format!("as logged{rules}")));
     }
     let best = training.best().ok_or_else(|| StageError::data("no path has an outcome in the training window"))?;
     Ok((Some(best), format!("`{}`, the best single path of the training window, since the log names none", table.paths.name(best))))
