@@ -26,6 +26,9 @@ use self::paired::Cells;
 use self::policies::{TrainingMeans, choose, classify, training_means};
 use crate::artifacts::{Features, Models, ReplayReport, TrainingReport};
 
+/// Draws of a tree of a forest that is no product, so that its cost does not grow with the log.
+const MAX_SAMPLE_ROWS: u32 = 10_000;
+
 /// Settings of `[replay]`.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -41,7 +44,7 @@ impl Stage for Replay {
     const NAME: &'static str = "replay";
     const SUMMARY: &'static str =
         "estimates what the learned router, the static one and the controls would have earned on the held-out window";
-    const VERSION: u32 = 7;
+    const VERSION: u32 = 8;
     const TRACES: &'static [&'static str] = &["features"];
     const USES_SEED: bool = true;
     type Params = ReplayParams;

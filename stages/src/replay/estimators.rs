@@ -8,6 +8,7 @@ use routewright_ope::{
     paired_difference, percentile_interval, slope,
 };
 
+use super::MAX_SAMPLE_ROWS;
 use super::judge::Judge;
 use super::logged::LoggedRows;
 use super::policies::Choices;
@@ -189,7 +190,8 @@ pub(super) fn mrdr_model(
     let target = routewright_domain::Target::deterministic(logged.n_arms, &choices)?;
     let weights: Vec<f32> = mrdr_weights(&Sample::new(logged.log()?, &target)?).into_iter().map(|weight| weight as f32).collect();
     let binned = Binned::new(&Matrix::new(&table.columns_of(&of_log))?, MAX_BINS);
-    let params = ForestParams { n_trees: MRDR_TREES, min_samples_leaf: MRDR_LEAF, ..ForestParams::default() };
+    let params =
+        ForestParams { n_trees: MRDR_TREES, min_samples_leaf: MRDR_LEAF, max_sample_rows: MAX_SAMPLE_ROWS, ..ForestParams::default() };
     let held_out = Matrix::new(&table.features)?;
     let positions: Vec<u32> = rows.rows.iter().map(|row| *row as u32).collect();
     let (mut predictions, mut n_fitted) = (regressors.to_vec(), 0);

@@ -11,6 +11,7 @@ use routewright_forest::{Binned, ForestParams, MAX_BINS, Matrix, fit_regressor};
 use routewright_ope::Confidence;
 use routewright_router::{Calibration, Forest, Policy, SuccessModel};
 
+use super::MAX_SAMPLE_ROWS;
 use super::held_out::{HeldOut, group};
 use super::judge::Judge;
 use super::logged::LoggedRows;
@@ -127,7 +128,7 @@ fn fit(judge: &Judge<'_>, rows: &[u32], seed: Seed) -> Result<Policy, StageError
     let table = judge.table;
     let binned = Binned::new(&Matrix::new(&table.columns_of(rows))?, MAX_BINS);
     let target: Vec<f64> = rows.iter().map(|row| f64::from(u8::from(table.outcomes.successes[*row as usize] == Some(true)))).collect();
-    let params = ForestParams { n_trees: N_TREES, min_samples_leaf: LEAF, ..ForestParams::default() };
+    let params = ForestParams { n_trees: N_TREES, min_samples_leaf: LEAF, max_sample_rows: MAX_SAMPLE_ROWS, ..ForestParams::default() };
     let (mut success, mut support) = (Vec::new(), Vec::new());
     for arm in table.paths.arms() {
         let own: Vec<u32> = (0..rows.len() as u32).filter(|row| table.outcomes.arms[rows[*row as usize] as usize] == arm).collect();

@@ -5,6 +5,7 @@ use routewright_engine::StageError;
 use routewright_forest::{Binned, ForestParams, MAX_BINS, Matrix, fit_regressor, predict};
 use routewright_router::Forest;
 
+use super::super::MAX_SAMPLE_ROWS;
 use super::{Choices, Setting};
 
 /// Share of the training rows that count as edge cases: those on which the static path's predicted success is lowest.
@@ -69,7 +70,7 @@ fn forests(setting: &Setting<'_>, edge: &[u32]) -> Result<Vec<Option<Forest>>, S
     let outcomes = &setting.table.outcomes;
     let binned = Binned::new(&Matrix::new(&setting.table.columns_of(edge))?, MAX_BINS);
     let target: Vec<f64> = edge.iter().map(|row| f64::from(u8::from(outcomes.successes[*row as usize] == Some(true)))).collect();
-    let params = ForestParams { n_trees: N_TREES, min_samples_leaf: 10, ..ForestParams::default() };
+    let params = ForestParams { n_trees: N_TREES, min_samples_leaf: 10, max_sample_rows: MAX_SAMPLE_ROWS, ..ForestParams::default() };
     let mut forests = Vec::new();
     for arm in setting.table.paths.arms() {
         let rows: Vec<u32> = (0..edge.len() as u32).filter(|position| outcomes.arms[edge[*position as usize] as usize] == arm).collect();
