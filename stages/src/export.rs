@@ -17,6 +17,9 @@ use crate::features::{Sentences, as_of_decision, request};
 /// Name of the model card in the artifact.
 const MODEL_CARD: &str = "MODEL_CARD.md";
 
+/// Days that golden decisions are from, at most: a long log is not read as a whole for fifty of them.
+const GOLDEN_DAYS: usize = 5;
+
 /// Settings of `[export]`.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -37,7 +40,7 @@ pub(crate) struct Export;
 impl Stage for Export {
     const NAME: &'static str = "export";
     const SUMMARY: &'static str = "packs the artifact that online routers load, with checksums and golden decisions";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const USES_SEED: bool = true;
     type Params = ExportParams;
     type Inputs = (Models, FeatureSchema, FrozenHistory, TrainingReport, Evaluation, DecisionReport, DecisionTable);
@@ -86,8 +89,9 @@ impl Stage for Export {
     }
 }
 
-/// Decisions spread evenly over the log.
+/// Decisions spread evenly over some days, which are spread evenly over the log.
 fn sample(decisions: &Decisions, wanted: usize) -> Result<Vec<Decision>, StageError> {
+    let decisions = decisions.spread(GOLDEN_DAYS);
     let every = (decisions.n_rows() as usize).div_ceil(wanted.max(1)).max(1);
     let (mut sample, mut row) = (Vec::new(), 0);
     for day in decisions.iter() {

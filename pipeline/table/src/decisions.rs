@@ -86,6 +86,12 @@ impl Decisions {
         self.only(&self.days.keys().rev().take(n_days).map(String::as_str).collect())
     }
 
+    /// So many days at most, evenly spread, with paths, sources and further scalars of all; other days are not read.
+    pub fn spread(&self, n_days: usize) -> Self {
+        let (n_days, names) = (n_days.clamp(1, self.days.len().max(1)), self.days.keys().map(String::as_str).collect::<Vec<_>>());
+        self.only(&(0..n_days).filter_map(|number| names.get((2 * number + 1) * names.len() / (2 * n_days)).copied()).collect())
+    }
+
     /// The days that may hold decisions between two moments, with paths, sources and further scalars of all; other days are not read.
     pub fn within(&self, window: &Range<Timestamp>) -> Self {
         let days = window.start.day()..=window.end.day();

@@ -112,4 +112,6 @@ fn days_outside_of_a_window_are_not_read() {
     assert_eq!(days(later(-3)..first), ["2026-01-05"], "the moment that ends the window may lie within a day");
     assert_eq!(days(later(3)..later(4)), [""; 0]);
     assert_eq!(all.within(&(later(3)..later(4))).paths(), all.paths());
+    let spread = |n_days| all.spread(n_days).days().map(|(day, _)| day.to_owned()).collect::<Vec<_>>();
+    assert_eq!([spread(1), spread(2), spread(9)], [&["2026-01-07"][..], &["2026-01-05", "2026-01-07"], &["2026-01-05", "2026-01-07"]]);
 }
