@@ -267,6 +267,14 @@ mod tests {
     }
 
     #[test]
+    fn a_value_that_is_a_cut_lies_below_it() {
+        // Between neighbours there is no number, so that the lower one is the cut.
+        let next = f32::from_bits(1.0_f32.to_bits() + 1);
+        assert_eq!(cut(&[1.0, next], 255)[0].cuts, [1.0]);
+        assert_eq!(codes(&[1.0, next, 0.5], 255), [1, 2, 0]);
+    }
+
+    #[test]
     fn many_values_get_bins_of_about_equal_size() {
         let values: Vec<f32> = (0..1000).map(|row| (row * 7 % 1000) as f32).collect();
         let codes = codes(&values, 10);
