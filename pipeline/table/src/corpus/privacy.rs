@@ -76,6 +76,21 @@ proptest! {
 }
 
 #[test]
+fn no_secret_stays_anywhere_in_a_whole_record() {
+    let all = PLACES.iter().flat_map(|place| SECRETS[..SECRETS.len() - 1].iter().map(move |secret| place.replace('@', secret)));
+    let lines: Vec<Vec<u8>> = all.map(|fields| with(&fields)).collect();
+    let run = Run::of_files(&[("log.jsonl", &lines.join(&b'\n'))], &settings());
+    let text = written(&run);
+    for secret in &SECRETS[..SECRETS.len() - 1] {
+        assert!(
+            !text.contains(secret),
+            "{secret} in …{}…",
+            text.split(secret).next().map_or("", |before| &before[before.len().saturating_sub(80)..])
+        );
+    }
+}
+
+#[test]
 fn users_are_hashed_in_tables_and_quarantine() {
     let good = String::from_utf8(with(r#""user_id":"u-alice""#)).unwrap();
     let log = format!("{good}\n{}\n", good.replace("\"query\":\"q\"", "\"query\":7"));

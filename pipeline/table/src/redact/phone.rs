@@ -1,4 +1,4 @@
-//! Telephone numbers: international ones everywhere, national ones in texts that people write.
+//! Telephone numbers: international ones and those with an area code in brackets everywhere, other national ones in texts that people write.
 
 use std::sync::LazyLock;
 
@@ -12,10 +12,12 @@ pub(super) const DETECTOR: Detector = Detector { name: "phones", mark: "[phone]"
 static INTERNATIONAL: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"\+\d{1,3}[ .\-/]?(?:\(\d{1,4}\)[ .\-/]?)?\d(?:[ .\-/]?\d){6,13}").ok());
 
-/// With an area code in brackets, with dashes or dots as in North America, or with a leading zero and a separator.
-static NATIONAL: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"\(\d{2,5}\) ?\d{3,4}[ .\-]?\d{3,5}|\d{3}-\d{3}-\d{4}|\d{3}\.\d{3}\.\d{4}|0\d{2,4}[ /\-]\d{3,4}[ \-]?\d{3,7}").ok()
-});
+/// With an area code in brackets, which no program puts into an id.
+static BRACKETED: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\(\d{2,5}\) ?\d{3,4}[ .\-]?\d{3,5}").ok());
+
+/// With dashes or dots as in North America, or with a leading zero and a separator.
+static NATIONAL: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"\d{3}-\d{3}-\d{4}|\d{3}\.\d{3}\.\d{4}|0\d{2,4}[ /\-]\d{3,4}[ \-]?\d{3,7}").ok());
 
 /// Digits that the shortest number has.
 pub(super) const MIN_DIGITS: usize = 7;
@@ -31,11 +33,12 @@ fn find(text: &str, place: Place, found: &mut Vec<(usize, usize)>) {
         return;
     }
     take(text, INTERNATIONAL.as_ref(), found);
+    take(text, BRACKETED.as_ref(), found);
     if place != Place::Identifier {
         take(text, NATIONAL.as_ref(), found);
-        found.sort_unstable();
-        found.dedup_by(|next, kept| next.0 < kept.1);
     }
+    found.sort_unstable();
+    found.dedup_by(|next, kept| next.0 < kept.1);
 }
 
 /// Takes the matches that do not stand inside a longer number or word.
