@@ -98,7 +98,7 @@ pub(crate) struct Drift;
 impl Stage for Drift {
     const NAME: &'static str = "drift";
     const SUMMARY: &'static str = "says whether the newest days are like those before, what moved, and whether a new router would help";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const USES_SEED: bool = true;
     type Params = DriftParams;
     type Inputs = (Features, FeatureSchema);

@@ -7,7 +7,6 @@ use routewright_ope::stats::clustered_auc;
 use super::verdict::{Family, Tested};
 use super::windows::Compared;
 use crate::artifacts::{DriftKind, DriftMeasure, ImpurityShare};
-use crate::predictions::thinned;
 
 /// Folds of whole days; fewer where the current window has fewer days.
 const N_FOLDS: usize = 5;
@@ -19,8 +18,8 @@ const LEAF: u32 = 20;
 /// Draws of a tree, so that the cost does not grow with the log.
 const MAX_SAMPLE_ROWS: u32 = 4_000;
 
-/// Queries that are told apart, at most.
-const MAX_ROWS: usize = 100_000;
+/// Queries of a window that are told apart from the other's, at most.
+const MAX_ROWS: usize = 50_000;
 
 /// Level of the interval on file.
 const LEVEL: f64 = 0.95;
@@ -39,7 +38,7 @@ pub(super) struct Told {
 /// Source: Lopez-Paz & Oquab (2017), classifier two-sample tests.
 pub(super) fn tell_apart(compared: &Compared<'_>, columns: &[usize]) -> Result<(Vec<Family>, Told), StageError> {
     let positions: Vec<u32> = compared.queries().into_iter().map(|at| at as u32).collect();
-    let positions = thinned(&positions, MAX_ROWS);
+    let positions = compared.thinned(&positions, MAX_ROWS);
     let features = &compared.table.features;
     let values = |column: &usize| positions.iter().map(|at| features[*column].values[compared.rows[*at as usize] as usize]).collect();
     let matrix: Vec<Vec<f32>> = columns.iter().map(values).collect();

@@ -8,7 +8,6 @@ use routewright_ope::stats::student_quantile;
 
 use super::windows::Compared;
 use crate::artifacts::RetrainingGain;
-use crate::predictions::thinned;
 
 /// The forests: smaller than the product's, the same for both windows.
 const N_TREES: u32 = 40;
@@ -17,8 +16,8 @@ const LEAF: u32 = 20;
 /// Draws of a tree, so that the cost does not grow with the log.
 const MAX_SAMPLE_ROWS: u32 = 10_000;
 
-/// Rows of all paths that are kept for trees to draw from, at most.
-const MAX_LEARNED_ROWS: usize = 100_000;
+/// Rows of a path in a window that are kept for trees to draw from, at most: more than a tree draws.
+const MAX_LEARNED_ROWS: usize = 15_000;
 
 /// Rows of a path below which it is expected to go as it went on average.
 const MIN_ROWS: usize = 60;
@@ -87,7 +86,7 @@ impl<'a> Learner<'a> {
         let mut learned = Vec::new();
         for arm in table.paths.arms() {
             let own: Vec<u32> = (0..arms.len() as u32).filter(|at| arms[*at as usize] == arm).collect();
-            learned.extend(thinned(&own, MAX_LEARNED_ROWS / table.paths.len()));
+            learned.extend(compared.thinned(&own, MAX_LEARNED_ROWS));
         }
         let of_learned: Vec<Vec<f32>> = columns.par_iter().map(|column| learned.iter().map(|at| column[*at as usize]).collect()).collect();
         let binned = Binned::new(&Matrix::new(&of_learned)?, MAX_BINS);
@@ -117,14 +116,14 @@ impl<'a> Learner<'a> {
             if asked.is_empty() {
                 continue;
             }
-            if known.len() < MIN_ROWS {
+            let learned: Vec<u32> = known.iter().filter_map(|at| self.learnable[*at as usize]).collect();
+            if learned.len() < MIN_ROWS {
                 let rate = if known.is_empty() { mean(training) } else { mean(&known) };
                 asked.iter().for_each(|at| expected[*at as usize] = rate);
                 continue;
             }
-            let known: Vec<u32> = known.iter().filter_map(|at| self.learnable[*at as usize]).collect();
             let seed = seed.derive("path", u64::from(arm.0));
-            let forest = fit_regressor(&self.binned, &known, &self.learned_target, None, &params, seed)?.forest;
+            let forest = fit_regressor(&self.binned, &learned, &self.learned_target, None, &params, seed)?.forest;
             asked.iter().zip(predict(&forest, &matrix, &asked)).for_each(|(at, value)| expected[*at as usize] = value);
         }
         Ok(())

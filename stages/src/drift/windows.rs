@@ -8,6 +8,7 @@ use routewright_table::FeatureTable;
 
 use super::{DriftParams, verdict};
 use crate::artifacts::DriftWindow;
+use crate::predictions::thinned;
 
 /// Rows of a window below which nothing is compared.
 const MIN_ROWS: usize = 100;
@@ -91,6 +92,12 @@ impl<'a> Compared<'a> {
         }
     }
 
+    /// At most so many positions of each window, evenly spread, the reference's first: a window that has few keeps all of them.
+    pub fn thinned(&self, positions: &[u32], most: usize) -> Vec<u32> {
+        let (current, reference): (Vec<u32>, Vec<u32>) = positions.iter().partition(|at| self.is_current[**at as usize]);
+        [thinned(&reference, most), thinned(&current, most)].concat()
+    }
+
     /// Positions among the rows of the first row of every query: what was asked counts once.
     pub fn queries(&self) -> Vec<usize> {
         let mut seen = std::collections::BTreeSet::new();
@@ -101,4 +108,27 @@ impl<'a> Compared<'a> {
 /// A day counted from 1970 as a date.
 pub(super) fn date(day: i64) -> String {
     crate::time::day(day.saturating_mul(DAY))
+}
+
+#[cfg(test)]
+mod tests {
+    use routewright_table::Outcomes;
+
+    use super::*;
+
+    #[test]
+    fn a_window_with_few_rows_keeps_all_of_them() {
+        // One row a day for four weeks, then a hundred.
+        let rows_of = |day: i64| if day < 28 { 1 } else { 100 };
+        let timestamps: Vec<Timestamp> = (0..35).flat_map(|day| (0..rows_of(day)).map(move |row| Timestamp(day * DAY + row))).collect();
+        let arms = vec![routewright_domain::Arm(0); timestamps.len()];
+        let table = FeatureTable { outcomes: Outcomes { arms, timestamps, ..Outcomes::default() }, ..FeatureTable::default() };
+        let params = DriftParams::default();
+        let compared = Compared::new(&params, &table, Seed(1));
+        let all: Vec<u32> = (0..compared.rows.len() as u32).collect();
+        let found = compared.thinned(&all, 70);
+        assert_eq!((found[..28].to_vec(), found.len()), ((0..28).collect(), 98));
+        assert!(found[28..].iter().all(|at| compared.is_current[*at as usize]));
+        assert_eq!(compared.thinned(&all, 1_000), all);
+    }
 }
