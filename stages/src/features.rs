@@ -134,7 +134,7 @@ fn read_outcomes(
     let n_training = decisions.days().map(|(_, count)| count as f64).sum::<f64>() * train_share;
     let every = (n_training / MAX_FIT_ROWS as f64).ceil().max(1.0) as usize;
     let mut sample: Vec<(usize, Decision)> = Vec::new();
-    for_each_day(decisions.iter(), |day| {
+    for_each_day(decisions.iter().map(|day| day.map(as_of_decision)), |day| {
         for decision in day {
             any_propensities |= !decision.propensities.is_empty();
             let row = outcomes.trace_ids.len();
@@ -161,8 +161,7 @@ fn read_outcomes(
     }
     outcomes.windows = split(&outcomes, &origins, train_share, seed);
     sample.retain(|(row, _)| outcomes.windows[*row] == Window::Training);
-    let sample = as_of_decision(sample.into_iter().map(|(_, decision)| decision).collect());
-    Ok((outcomes, origins, sample))
+    Ok((outcomes, origins, sample.into_iter().map(|(_, decision)| decision).collect()))
 }
 
 /// Takes day after day, while the next one is made.
