@@ -41,7 +41,7 @@ pub(crate) struct Report;
 impl Stage for Report {
     const NAME: &'static str = "report";
     const SUMMARY: &'static str = "writes the report for people, its figures, and a summary for the CI job";
-    const VERSION: u32 = 5;
+    const VERSION: u32 = 6;
     const USES_SEED: bool = false;
     type Params = ReportParams;
     type Inputs = (DecisionReport, ReplayReport, Evaluation, TrainingReport, Exploration, RowAccount, Features, Models, AbTestReport);
