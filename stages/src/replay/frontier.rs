@@ -33,8 +33,7 @@ pub(super) fn frontier(judge: &Judge<'_>, regime: Regime<'_>) -> Result<Option<F
         let found = regime.mean_of(measure, &choices)?.zip(regime.value(&choices)?.0.value);
         Ok(found.map(|(cost, quality)| FrontierSetting { lambda: *lambda, cost, quality }))
     };
-    let settings = LAMBDAS.par_iter().map(setting).collect::<Result<Vec<_>, OpeError>>()?;
-    let settings: Vec<FrontierSetting> = settings.into_iter().flatten().collect();
+    let settings = LAMBDAS.par_iter().filter_map(|lambda| setting(lambda).transpose()).collect::<Result<Vec<_>, OpeError>>()?;
     let points: Vec<FrontierPoint> =
         settings.iter().map(|setting| FrontierPoint { cost: setting.cost, quality: setting.quality }).collect();
     let Some(costs) = range(&points) else { return Ok(None) };
@@ -83,8 +82,7 @@ fn strong_calls(judge: &Judge<'_>, regime: Regime<'_>, prices: &[f64]) -> Result
         let n_strong = (share * n_queries as f64).round() as usize;
         Ok(quality(n_strong)?.map(|quality| FrontierPoint { cost: n_strong as f64 / n_queries as f64, quality }))
     };
-    let points = STRONG_SHARES.par_iter().map(point).collect::<Result<Vec<_>, OpeError>>()?;
-    let points: Vec<FrontierPoint> = points.into_iter().flatten().collect();
+    let points = STRONG_SHARES.par_iter().filter_map(|share| point(share).transpose()).collect::<Result<Vec<_>, OpeError>>()?;
     Ok(Some(StrongCalls {
         weak: judge.table.paths.name(weak).to_owned(),
         strong: judge.table.paths.name(strong).to_owned(),
