@@ -7,7 +7,7 @@ mod steps;
 pub use bytes::FOREST_VERSION;
 pub use join::JoinedTrees;
 
-use self::steps::Steps;
+use self::steps::LazySteps;
 
 /// Levels below the root that a tree may have: far more than a grown tree needs, few enough for recursive readers.
 pub const MAX_TREE_DEPTH: usize = 128;
@@ -21,7 +21,7 @@ const SET: u32 = 1 << 30;
 /// Categories that a set can tell apart: whole numbers from 0.
 pub const MAX_CATEGORIES: usize = 255;
 
-/// Rows that walk through a tree side by side, or trees that a row walks through.
+/// Rows that walk through a tree side by side.
 const LANES: usize = 8;
 
 /// Columns that a forest may read, and numbers that a leaf may hold: bounds what a hostile header can ask for.
@@ -174,8 +174,8 @@ pub struct Forest {
     nodes: Vec<Node>,
     values: Vec<f32>,
     sets: Vec<CategorySet>,
-    /// What a single row walks through, where that is possible.
-    steps: Steps,
+    /// What rows walk through, where that is possible.
+    steps: LazySteps,
 }
 
 /// Trees, or bytes, that make no forest.
@@ -276,20 +276,17 @@ impl Forest {
         if let Some(position) = values.iter().position(|value| !value.is_finite()) {
             return Err(ForestError::Value { position });
         }
-        let forest = Self { n_features, n_outputs, roots, nodes, values, sets, steps: Steps::default() };
+        let forest = Self { n_features, n_outputs, roots, nodes, values, sets, steps: LazySteps::default() };
         let mut depths = vec![UNREACHED; forest.nodes.len()];
         for tree in 0..forest.roots.len() {
             forest.check_tree(tree, &mut depths)?;
         }
-        Ok(forest.with_steps())
+        Ok(forest)
     }
 
-    /// The same forest with what a single row walks through.
-    fn with_steps(mut self) -> Self {
-        if self.n_outputs == 1 && self.sets.is_empty() {
-            self.steps = Steps::of(&self.roots, &self.nodes, &self.values);
-        }
-        self
+    /// Makes what rows walk through, which the first prediction makes otherwise.
+    pub fn warm_up(&self) {
+        self.steps.of(self);
     }
 
     /// Checks one tree: its nodes fill its range, each non-root node has exactly one parent, which comes before it.
@@ -397,17 +394,14 @@ impl Forest {
         }
     }
 
-    /// Predicts one row: the mean over the trees. Allocates nothing.
+    /// Predicts one row: the mean over the trees. Allocates nothing after [`Self::warm_up`] or another prediction.
     ///
     /// `row`: `n_features` numbers, NaN = missing, shorter rows are missing at their end; `out`: `n_outputs` numbers, overwritten.
     pub fn predict(&self, row: &[f32], out: &mut [f64]) {
-        if self.steps.is_empty() {
-            out.fill(0.0);
-            for tree in 0..self.roots.len() {
-                self.add_leaf(self.leaf_of(tree, row), out);
-            }
-        } else {
-            out.fill(self.steps.sum(row));
+        out.fill(0.0);
+        match self.steps.of(self) {
+            Some(steps) => steps.add(row, &self.values, out),
+            None => (0..self.roots.len()).for_each(|tree| self.add_leaf(self.leaf_of(tree, row), out)),
         }
         self.divide_by_trees(out);
     }
@@ -418,20 +412,20 @@ impl Forest {
         sums.iter_mut().for_each(|sum| *sum *= share);
     }
 
-    /// Predicts rows that lie one after another, tree by tree, which keeps each tree in the cache; equal to [`Self::predict`] bit for bit.
+    /// Predicts rows that lie one after another so that the trees stay in the cache; equal to [`Self::predict`] bit for bit.
     ///
     /// `rows`: n × `n_features` numbers; `out`: n × `n_outputs` numbers, overwritten.
     pub fn predict_rows(&self, rows: &[f32], out: &mut [f64]) {
         out.fill(0.0);
-        if self.sets.is_empty() {
-            self.walk_rows::<false>(rows, out)
-        } else {
-            self.walk_rows::<true>(rows, out)
+        match self.steps.of(self).filter(|steps| !steps.has_large_trees()) {
+            Some(steps) => steps.add_rows(rows, &self.values, out),
+            None if self.sets.is_empty() => self.walk_rows::<false>(rows, out),
+            None => self.walk_rows::<true>(rows, out),
         }
         self.divide_by_trees(out);
     }
 
-    /// Adds the leaves in which rows end to `out`, with code for sets only where there are some.
+    /// Adds the leaves in which rows end to `out`, tree by tree, with code for sets only where there are some.
     fn walk_rows<const HAS_SETS: bool>(&self, rows: &[f32], out: &mut [f64]) {
         for &root in &self.roots {
             let lanes = rows.chunks(LANES * self.n_features).zip(out.chunks_mut(LANES * self.n_outputs));

@@ -275,6 +275,12 @@ impl Policy {
         self.predict_with(self.weighed_latency(), row, scratch);
     }
 
+    /// Makes what the first choice makes otherwise, so that it takes no longer than others.
+    pub fn warm_up(&self) {
+        let success = self.success.iter().flatten().map(|model| &model.forest);
+        success.chain(self.weighed_latency().iter().flatten()).for_each(Forest::warm_up);
+    }
+
     /// The latency regressors, where a choice may depend on what they say.
     fn weighed_latency(&self) -> &[Option<Forest>] {
         let is_weighed = self.settings.lambda_latency > 0.0 || self.settings.success_tolerance > 0.0;

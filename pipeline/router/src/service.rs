@@ -113,6 +113,7 @@ impl Router {
     /// [`LoadError`] names the file that cannot be used.
     pub fn load(files: &BTreeMap<String, Vec<u8>>) -> Result<Self, LoadError> {
         let Loaded { manifest, schema, policy, history, golden, digest } = load(files)?;
+        policy.warm_up();
         Ok(Self { encoder: Encoder::new(schema), policy, history, origin: Some(Origin { manifest, golden, digest }) })
     }
 
