@@ -88,7 +88,7 @@ impl Default for TrainParams {
             max_bins: 255,
             categories: Vec::new(),
             forest: ForestParams { min_samples_leaf: 20, max_sample_rows: 25_000, ..ForestParams::default() },
-            success_leaf_sizes: vec![5, 20, 80],
+            success_leaf_sizes: vec![5, 20, 80, 320],
             search: SearchParams::default(),
             learning_curve: vec![0.1, 0.25, 0.5, 1.0],
             origins: 3,
@@ -107,7 +107,7 @@ pub(crate) struct Train;
 impl Stage for Train {
     const NAME: &'static str = "train";
     const SUMMARY: &'static str = "grows a path classifier and per path a success and a latency regressor on the training window";
-    const VERSION: u32 = 11;
+    const VERSION: u32 = 12;
     const USES_SEED: bool = true;
     type Params = TrainParams;
     type Inputs = (Features,);
