@@ -49,6 +49,8 @@ pub(crate) struct TrainParams {
     pub forest: ForestParams,
     /// Leaf sizes that each path's success regressor is tried with; the lowest out-of-fold Brier score decides.
     pub success_leaf_sizes: Vec<u32>,
+    /// Share by which a success regressor's out-of-fold Brier score may grow for fewer trees, which decide faster.
+    pub tree_tolerance: f64,
     /// Further settings that each path's success regressor is tried with.
     pub search: SearchParams,
     /// Shares of the training window that the learning curve is drawn from; none draws no curve.
@@ -89,6 +91,7 @@ impl Default for TrainParams {
             categories: Vec::new(),
             forest: ForestParams { min_samples_leaf: 20, max_sample_rows: 25_000, ..ForestParams::default() },
             success_leaf_sizes: vec![5, 20, 80, 320],
+            tree_tolerance: 0.001,
             search: SearchParams::default(),
             learning_curve: vec![0.1, 0.25, 0.5, 1.0],
             origins: 3,
@@ -107,7 +110,7 @@ pub(crate) struct Train;
 impl Stage for Train {
     const NAME: &'static str = "train";
     const SUMMARY: &'static str = "grows a path classifier and per path a success and a latency regressor on the training window";
-    const VERSION: u32 = 12;
+    const VERSION: u32 = 13;
     const USES_SEED: bool = true;
     type Params = TrainParams;
     type Inputs = (Features,);
@@ -122,6 +125,9 @@ impl Stage for Train {
         }
         if params.success_leaf_sizes.is_empty() || params.success_leaf_sizes.contains(&0) {
             return Err(("success_leaf_sizes", "needs at least one size, each at least 1".to_owned()));
+        }
+        if !(0.0..=1.0).contains(&params.tree_tolerance) {
+            return Err(("tree_tolerance", format!("must lie in [0, 1], found {}", params.tree_tolerance)));
         }
         if let Some(share) = params.learning_curve.iter().find(|share| !(0.0 < **share && **share <= 1.0)) {
             return Err(("learning_curve", format!("shares must lie in (0, 1], found {share}")));

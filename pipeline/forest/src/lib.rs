@@ -72,4 +72,4 @@ pub use predict::predict;
 pub use reliability::{Binning, Decomposition, Reliability, ReliabilityBin, Scored};
 pub use shap::{Contributions, contributions};
 pub use surrogate::{MAX_SURROGATE_DEPTH, Rule, RuleSplit, Surrogate, fit_surrogate};
-pub use tune::{Rung, SearchParams, Strategy, Trial, Walked, rungs, walk};
+pub use tune::{Rung, SearchParams, Strategy, Trial, Walked, fewest_trees, rungs, walk};

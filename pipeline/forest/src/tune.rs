@@ -172,6 +172,17 @@ pub fn rungs(n_candidates: usize, n_trees: u32, strategy: Strategy, budget: f64)
     (1..=n_candidates.max(1)).rev().map(plan).find(|rungs| cost(rungs) <= budget).unwrap_or_else(|| plan(1))
 }
 
+/// What the number of trees is divided by to find the fewest that do, the most first.
+const TREE_DIVISORS: [usize; 3] = [8, 4, 2];
+
+/// The fewest of a forest's trees whose loss is no more than all trees' and a share of it: an eighth, a quarter, a half, or all.
+///
+/// `loss`: of the first trees, so many of them; `tolerance`: the share, from 0.
+pub fn fewest_trees(n_trees: usize, tolerance: f64, loss: impl Fn(usize) -> f64) -> usize {
+    let most = loss(n_trees) * (1.0 + tolerance);
+    TREE_DIVISORS.into_iter().map(|divisor| n_trees.div_ceil(divisor)).find(|n_trees| loss(*n_trees) <= most).unwrap_or(n_trees)
+}
+
 /// Walks candidates up the rungs; the winner is the one of least loss on the last rung, the first of equals.
 ///
 /// `step`: grows a candidate's state to a number of trees and gives its loss.
@@ -205,6 +216,16 @@ mod tests {
     use std::convert::Infallible;
 
     use super::*;
+
+    #[test]
+    fn trees_are_left_out_while_the_loss_hardly_grows() {
+        let loss = |n_trees: usize| 1.0 + 0.1 / n_trees as f64;
+        let fewest = [0.0, 0.002, 0.004, 0.01, 1.0].map(|tolerance| fewest_trees(100, tolerance, loss));
+        assert_eq!(fewest, [100, 50, 25, 13, 13]);
+        assert_eq!(fewest_trees(100, 0.0, |_| 1.0), 13, "as good is good enough");
+        assert_eq!(fewest_trees(1, 0.0, loss), 1);
+        assert_eq!(fewest_trees(100, 0.5, |_| f64::NAN), 100);
+    }
 
     #[test]
     fn halving_keeps_a_third_and_ends_with_all_trees() {

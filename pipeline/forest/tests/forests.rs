@@ -369,6 +369,7 @@ fn a_forest_that_is_continued_is_the_forest_grown_at_once() {
     let go_on = |first: &Forest, params| continue_regressor(first, (&binned, &rows), &target, None, params, Seed(1)).unwrap().forest;
     assert_eq!(go_on(&first, &many), whole);
     assert_eq!(go_on(&whole, &few), whole);
+    assert_eq!(whole.first_trees(3), first, "the first trees are the forest of fewer");
 }
 
 #[test]

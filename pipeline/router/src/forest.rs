@@ -259,6 +259,17 @@ impl Forest {
         joined.into_forest()
     }
 
+    /// The forest of the first trees, at least one: what growing so many gives.
+    pub fn first_trees(&self, n_trees: usize) -> Self {
+        let n_trees = n_trees.clamp(1, self.n_trees());
+        let nodes = self.nodes[..self.tree_range(n_trees - 1).end].to_vec();
+        let leaf = |node: &Node| if let NodeKind::Leaf { leaf } = node.kind() { leaf + 1 } else { 0 };
+        let set = |node: &Node| if let NodeKind::Split { test: Test::OneOf(set), .. } = node.kind() { set + 1 } else { 0 };
+        let values = self.values[..nodes.iter().map(leaf).max().unwrap_or(0) * self.n_outputs].to_vec();
+        let sets = self.sets[..nodes.iter().map(set).max().unwrap_or(0)].to_vec();
+        Self { roots: self.roots[..n_trees].to_vec(), nodes, values, sets, steps: LazySteps::default(), ..*self }
+    }
+
     /// Checks flat arrays whose positions count from the forest's first node.
     fn checked(
         n_features: usize,
@@ -535,6 +546,16 @@ mod tests {
         forest.predict_rows(&values, &mut out);
         assert_eq!(out, [0.5, 0.5, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
         assert_eq!(forest.sets()[1].iter().collect::<Vec<u8>>(), [1, 200]);
+    }
+
+    #[test]
+    fn the_first_trees_are_the_forest_of_those_alone() {
+        let with_sets = forest_with_a_set();
+        let joined = Forest::join(&[with_sets.clone(), with_sets.clone()]).unwrap();
+        assert_eq!(joined.first_trees(2), with_sets);
+        let one = Forest::new(2, 2, &[small_tree()]).unwrap();
+        assert_eq!(small_forest().first_trees(0), one);
+        assert_eq!(small_forest().first_trees(9), small_forest());
     }
 
     #[test]

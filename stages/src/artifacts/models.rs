@@ -69,6 +69,8 @@ pub struct PathTraining {
     pub calibration: String,
     /// The leaf size that held-out folds chose, in rows.
     pub min_samples_leaf: u32,
+    /// Trees of the regressor.
+    pub n_trees: u32,
     /// The settings that were tried, with their out-of-fold Brier scores by number of trees.
     pub trials: Vec<Trial>,
 }

@@ -3,7 +3,8 @@
 use routewright_domain::{Arm, Seed};
 use routewright_engine::StageError;
 use routewright_forest::{
-    Fitted, Folds, ForestParams, Matrix, Scored, Trial, Walked, choose_calibration, continue_regressor, fit_regressor, predict, rungs, walk,
+    Fitted, Folds, ForestParams, Matrix, Scored, Trial, Walked, choose_calibration, continue_regressor, fewest_trees, fit_regressor,
+    predict, rungs, walk,
 };
 use routewright_router::{Calibration, Forest, SuccessModel};
 
@@ -35,6 +36,7 @@ impl Training<'_> {
             auc: None,
             calibration: Calibration::Identity.name().to_owned(),
             min_samples_leaf: self.params.forest.min_samples_leaf,
+            n_trees: self.params.forest.n_trees,
             trials: Vec::new(),
         };
         if report.evidence == Evidence::NoModel {
@@ -71,7 +73,7 @@ impl Training<'_> {
             worths[cell] = if self.grades.is_some() { score } else { predictions[cell] };
         }
         let fitted = fit_regressor(&self.binned, positions, learned, None, &forest, seed)?;
-        report.min_samples_leaf = forest.min_samples_leaf;
+        (report.min_samples_leaf, report.n_trees) = (forest.min_samples_leaf, forest.n_trees);
         report.trials = trials;
         Ok((Some(SuccessModel { forest: fitted.forest.clone(), calibration }), report, Some(fitted)))
     }
@@ -114,6 +116,8 @@ impl Training<'_> {
             self.grow_folds(&ForestParams { n_trees, ..*params }, state, (positions, folds), (&matrix, target), seed)
         })?;
         let (best, forests) = winner.ok_or_else(|| StageError::settings("`train.success_leaf_sizes` is empty"))?;
+        let forests = self.with_fewest_trees(forests, (positions, folds), (&matrix, target));
+        let n_trees = forests.iter().flatten().map(|forest| forest.n_trees() as u32).max().unwrap_or(candidates[best].n_trees);
         let mut asked = [positions, &self.tried].concat();
         asked.sort_unstable();
         asked.dedup();
@@ -124,7 +128,27 @@ impl Training<'_> {
                 scores[*position as usize] = score.clamp(0.0, 1.0);
             }
         }
-        Ok((candidates[best], scores, trials))
+        Ok((ForestParams { n_trees, ..candidates[best] }, scores, trials))
+    }
+
+    /// The forests without the trees that hardly lower the mean squared error on the rows of the folds.
+    fn with_fewest_trees(
+        &self,
+        forests: FoldForests,
+        (positions, folds): (&[u32], &Folds),
+        (matrix, target): (&Matrix<'_>, &[f64]),
+    ) -> FoldForests {
+        let Some(n_trees) = forests.iter().flatten().map(Forest::n_trees).max() else { return forests };
+        let first = |n_trees| -> FoldForests { forests.iter().map(|forest| Some(forest.as_ref()?.first_trees(n_trees))).collect() };
+        let squares = |n_trees| -> f64 {
+            let of_fold = |(fold, forest): (usize, Option<Forest>)| {
+                let (_, held_out) = folds.split(positions, fold);
+                let scores = forest.map(|forest| predict(&forest, matrix, &held_out)).unwrap_or_default();
+                scores.iter().zip(&held_out).map(|(score, row)| (score - target[*row as usize]).powi(2)).sum::<f64>()
+            };
+            first(n_trees).into_iter().enumerate().map(of_fold).sum()
+        };
+        first(fewest_trees(n_trees, self.params.tree_tolerance, squares))
     }
 
     /// Grows every fold's forest to the number of trees that is asked for; also their mean squared error on the rows of the folds.

@@ -74,8 +74,8 @@ impl Steps {
     /// Adds the leaves in which a row ends to `out`, tree after tree. A shorter row is missing at its end. `values`: the forest's.
     pub(super) fn add(&self, row: &[f32], values: &[f32], out: &mut [f64]) {
         match self.n_features {
-            ..64 => self.add_slots(&self.slots::<128>(row), values, out),
-            ..256 => self.add_slots(&self.slots::<512>(row), values, out),
+            0..64 => self.add_slots(&self.slots::<128>(row), values, out),
+            64..256 => self.add_slots(&self.slots::<512>(row), values, out),
             _ => self.add_slots(&self.slots::<MOST_SLOTS>(row), values, out),
         }
     }
@@ -83,8 +83,8 @@ impl Steps {
     /// [`Self::add`] for rows that lie one after another, a block of them at a time.
     pub(super) fn add_rows(&self, rows: &[f32], values: &[f32], out: &mut [f64]) {
         match self.n_features {
-            ..64 => self.add_blocks::<128, 64>(rows, values, out),
-            ..256 => self.add_blocks::<512, 16>(rows, values, out),
+            0..64 => self.add_blocks::<128, 64>(rows, values, out),
+            64..256 => self.add_blocks::<512, 16>(rows, values, out),
             _ => self.add_blocks::<MOST_SLOTS, 4>(rows, values, out),
         }
     }
