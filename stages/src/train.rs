@@ -91,7 +91,7 @@ impl Default for TrainParams {
             categories: Vec::new(),
             forest: ForestParams { min_samples_leaf: 20, max_sample_rows: 25_000, ..ForestParams::default() },
             success_leaf_sizes: vec![5, 20, 80, 320],
-            tree_tolerance: 0.001,
+            tree_tolerance: 0.0,
             search: SearchParams::default(),
             learning_curve: vec![0.1, 0.25, 0.5, 1.0],
             origins: 3,
