@@ -53,7 +53,7 @@ pub(super) fn read(folder: &Path, name: &str) -> anyhow::Result<Part> {
         let message = format!("`{}/{name}.u16`, row {}: class {} of {N_CLASSES}", folder.display(), row + 1, labels[row]);
         return Err(DataError(message).into());
     }
-    let mut columns = vec![Vec::new(); N_COLUMNS];
+    let mut columns: Vec<Vec<f32>> = (0..N_COLUMNS).map(|_| Vec::with_capacity(labels.len())).collect();
     for (position, four) in numbers.as_chunks::<4>().0.iter().enumerate() {
         columns[position % N_COLUMNS].push(f32::from_le_bytes(*four));
     }
