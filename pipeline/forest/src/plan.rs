@@ -95,6 +95,7 @@ impl<'a> Plan<'a> {
             }));
         };
         let trees = self.first_tree..self.params.n_trees;
+        let n_trees = trees.len();
         let threads = if trees.len() < rayon::current_num_threads() { Threads::Shared } else { Threads::PerTree };
         let grow_tree = |tree: u32| {
             let mut rng = self.seed.derive("tree", u64::from(tree)).rng();
@@ -123,7 +124,11 @@ impl<'a> Plan<'a> {
                 cuts.extend(grown.cuts);
                 bags.push(bag);
             }
-            joined.push(&grown.tree)
+            joined.push(&grown.tree)?;
+            if joined.n_trees() == 1 {
+                joined.reserve(n_trees - 1);
+            }
+            Ok(())
         })?;
         let importance = scaled(importance);
         let forest = joined.into_forest()?;

@@ -23,6 +23,9 @@ pub use sentence::{SentenceModel, SentenceSource};
 /// Length of an embedding.
 pub const DIMENSIONS: usize = 64;
 
+/// The largest number below a half: added to the number below a half it stays below one.
+const HALF: f32 = 0.499_999_97;
+
 /// A text's direction, each number a signed 127th: similarities are whole numbers, the same on every machine.
 ///
 /// The numbers fit a byte, and take one in files; two bytes in memory spare the widening in every similarity.
@@ -167,7 +170,8 @@ impl Embedding {
 
     /// A direction, rounded.
     pub(crate) fn of(direction: &[f32; DIMENSIONS]) -> Self {
-        Self(direction.map(|number| f32::round(number * 127.0) as i16))
+        // As `f32::round`, half away from zero, which is a call of a function where the machine is not known to have an instruction for it.
+        Self(direction.map(|number| (number * 127.0 + HALF.copysign(number)) as i16))
     }
 
     /// The numbers, in 127ths.
@@ -191,5 +195,24 @@ impl Embedding {
     /// Cosine of the angle between two texts, in [-1, 1] up to rounding.
     pub fn cosine(&self, other: &Self) -> f64 {
         f64::from(self.dot(other)) / (127.0 * 127.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn directions_are_rounded_half_away_from_zero(numbers in prop::collection::vec(prop_oneof![
+            -1.0..1.0_f32,
+            (-254..=254_i16).prop_map(|halves| f32::from(halves) / 254.0),
+            (-254..=254_i16).prop_map(|halves| (f32::from(halves) / 254.0).next_down()),
+        ], DIMENSIONS)) {
+            let direction = <[f32; DIMENSIONS]>::try_from(numbers).unwrap();
+            prop_assert_eq!(Embedding::of(&direction).0, direction.map(|number| f32::round(number * 127.0) as i16));
+        }
     }
 }

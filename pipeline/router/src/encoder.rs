@@ -40,6 +40,10 @@ pub struct Encoder {
     schema: Arc<Schema>,
     embedder: Embedder,
     slices: Vec<Slice>,
+    /// Whether a column reads the text's direction.
+    reads_direction: bool,
+    /// Whether a column reads the query's type, which the direction tells where it is not logged.
+    reads_type: bool,
 }
 
 /// Where a feature's columns stand in the row.
@@ -84,7 +88,10 @@ impl Encoder {
                 slices.push(Slice { feature: index, range, n_written: written.len(), kept: if drops_none { Vec::new() } else { kept } });
             }
         }
-        Self { embedder: Embedder::new(&schema.embedder), schema, slices }
+        let reads = |group: &str| slices.iter().any(|slice| FEATURES[slice.feature].name == group);
+        let reads_direction = reads("embedding") || (reads("history") && schema.history.looks_for_similar());
+        let reads_type = reads("query_type") || reads("history");
+        Self { embedder: Embedder::new(&schema.embedder), schema, slices, reads_direction, reads_type }
     }
 
     /// The schema of the rows.
@@ -111,8 +118,10 @@ impl Encoder {
     /// `row`: [`Self::n_columns`] numbers; the columns of the history are left as they are.
     pub fn encode_query(&self, request: &Request<'_>, scratch: &mut Scratch, row: &mut [f32]) -> QuerySketch {
         scratch.profile.read(request.query);
-        let embedding = self.embedder.embed(request, &scratch.profile, &mut scratch.embedder);
         let logged_type = request.query_type.map(|query_type| self.schema.query_types().code(query_type) as u16);
+        // A direction that no column depends on is not looked for: it takes as long as the other columns of a text.
+        let is_embedded = self.reads_direction || (self.reads_type && logged_type.is_none());
+        let embedding = if is_embedded { self.embedder.embed(request, &scratch.profile, &mut scratch.embedder) } else { Embedding::ZERO };
         let query_type = logged_type.or_else(|| self.schema.nearest_type(&embedding));
         let input = QueryInput {
             request,
@@ -147,8 +156,9 @@ impl Encoder {
     pub fn encode_moment(&self, sketch: &QuerySketch, moment: &Moment, history: &History, scratch: &mut Scratch, row: &mut [f32]) {
         let Some(slice) = self.history_slice() else { return };
         history.read(sketch, moment, &mut scratch.reading);
+        let input = HistoryInput { reading: &scratch.reading, looks_for_similar: self.schema.history.looks_for_similar() };
         if let Write::History(write) = &FEATURES[slice.feature].write {
-            slice.write(row, &mut scratch.wide, |columns| write(&HistoryInput { reading: &scratch.reading }, columns));
+            slice.write(row, &mut scratch.wide, |columns| write(&input, columns));
         }
     }
 

@@ -14,6 +14,8 @@ mod text;
 mod time;
 mod tone;
 
+pub(crate) use language::{Languages, WORDS as LANGUAGE_WORDS};
+
 use crate::history::Reading;
 use crate::profile::TextProfile;
 use crate::request::Request;
@@ -54,6 +56,8 @@ pub(crate) struct QueryInput<'a> {
 /// What is known about the past of similar queries.
 pub(crate) struct HistoryInput<'a> {
     pub reading: &'a Reading,
+    /// Whether similar queries were looked for.
+    pub looks_for_similar: bool,
 }
 
 /// Every feature, in the order of the row.

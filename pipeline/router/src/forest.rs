@@ -8,6 +8,7 @@ pub use bytes::FOREST_VERSION;
 pub use join::JoinedTrees;
 
 use self::steps::LazySteps;
+pub(crate) use self::steps::RowSlots;
 
 /// Levels below the root that a tree may have: far more than a grown tree needs, few enough for recursive readers.
 pub const MAX_TREE_DEPTH: usize = 128;
@@ -414,6 +415,14 @@ impl Forest {
             Some(steps) => steps.add(row, &self.values, out),
             None => (0..self.roots.len()).for_each(|tree| self.add_leaf(self.leaf_of(tree, row), out)),
         }
+        self.divide_by_trees(out);
+    }
+
+    /// [`Self::predict`] for a row that was laid out.
+    pub(crate) fn predict_laid_out(&self, row: &[f32], slots: &RowSlots, out: &mut [f64]) {
+        let Some(steps) = self.steps.of(self) else { return self.predict(row, out) };
+        out.fill(0.0);
+        steps.add_laid_out(row, slots, &self.values, out);
         self.divide_by_trees(out);
     }
 

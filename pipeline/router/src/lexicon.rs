@@ -2,6 +2,10 @@
 
 use std::sync::LazyLock;
 
+use rustc_hash::FxHashMap;
+
+use crate::features::{LANGUAGE_WORDS, Languages};
+
 /// A kind of word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Topic {
@@ -101,31 +105,125 @@ const WORDS: [(Topic, &str); N_TOPICS] = [
     ),
 ];
 
-/// Every word with its topic, sorted by word.
-static ENTRIES: LazyLock<Vec<(&'static str, Topic)>> = LazyLock::new(|| {
-    let mut entries: Vec<(&str, Topic)> =
-        WORDS.iter().flat_map(|&(topic, words)| words.split_ascii_whitespace().map(move |word| (word, topic))).collect();
-    entries.sort_unstable();
-    entries.dedup();
-    entries
-});
+/// Names of days and months, and words that stand for a day.
+const DATES: &str = "today tomorrow yesterday tonight monday tuesday wednesday thursday friday saturday sunday january february march april june july \
+                     august september october november december jan feb apr jun jul aug sep oct dec";
 
-/// Counts a lower-case word in every topic that holds it.
-pub(crate) fn count_topics(word: &str, counts: &mut [u32; N_TOPICS]) {
-    let first = ENTRIES.partition_point(|&(entry, _)| entry < word);
-    for &(_, topic) in ENTRIES[first..].iter().take_while(|&&(entry, _)| entry == word) {
-        counts[topic as usize] += 1;
+/// Function words as long as a keyword.
+const FUNCTION_WORDS: &str = "about after again also been before being between both does doing down during each from have having here into just more \
+                              most only other over same some such than that their them there these";
+
+/// Bytes of the longest word of all lists: what fits into a number.
+pub(crate) const KEY_BYTES: usize = 16;
+
+/// What the lists say about a word.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Facts(u64);
+
+impl Facts {
+    const DATE: u64 = 1 << N_TOPICS;
+    const FUNCTION_WORD: u64 = 1 << (N_TOPICS + 1);
+    /// Languages begin at this bit.
+    const LANGUAGES: u32 = 32;
+
+    /// Looks up a word in lower case, once for everything that is asked of it.
+    pub(crate) fn of(word: WordKey) -> Self {
+        FACTS.get(&word.0).copied().unwrap_or_default()
+    }
+
+    /// Whether a topic holds the word.
+    pub(crate) fn has(self, topic: Topic) -> bool {
+        self.0 >> topic as u32 & 1 == 1
+    }
+
+    /// Whether the word names a day or a month.
+    pub(crate) fn is_date(self) -> bool {
+        self.0 & Self::DATE != 0
+    }
+
+    /// Whether the word is a function word as long as a keyword.
+    pub(crate) fn is_function_word(self) -> bool {
+        self.0 & Self::FUNCTION_WORD != 0
+    }
+
+    /// The languages that have the word as a function word, or as an ending.
+    pub(crate) fn languages(self) -> Languages {
+        (self.0 >> Self::LANGUAGES) as Languages
+    }
+
+    /// Counts the word in every topic that holds it.
+    pub(crate) fn count(self, counts: &mut [u32; N_TOPICS]) {
+        let mut topics = self.0 & (Self::DATE - 1);
+        while topics != 0 {
+            counts[topics.trailing_zeros() as usize % N_TOPICS] += 1;
+            topics &= topics - 1;
+        }
     }
 }
 
-/// Whether a topic holds a lower-case word.
-pub(crate) fn has_word(topic: Topic, word: &str) -> bool {
-    ENTRIES.binary_search(&(word, topic)).is_ok()
+/// A word of at most [`KEY_BYTES`] bytes as a number, its first byte the lowest; nothing for longer words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct WordKey(u128);
+
+impl WordKey {
+    /// The key of the bytes from `start` to `end`.
+    #[inline]
+    pub(crate) fn of(text: &[u8], start: usize, end: usize) -> Self {
+        let n_bytes = end - start;
+        if KEY_BYTES < n_bytes || n_bytes == 0 {
+            return Self::default();
+        }
+        // Sixteen bytes at once where there are as many, the last of them cleared.
+        let bytes = text.get(start..).and_then(<[u8]>::first_chunk).copied().unwrap_or_else(|| {
+            let mut bytes = [0; KEY_BYTES];
+            bytes[..n_bytes].copy_from_slice(&text[start..end]);
+            bytes
+        });
+        Self(u128::from_le_bytes(bytes) & (u128::MAX >> (8 * (KEY_BYTES - n_bytes))))
+    }
+
+    /// The key of an ending, before which the lists have a hyphen.
+    pub(crate) fn of_ending(ending: &str) -> Self {
+        let Self(key) = Self::of_word(ending);
+        Self(if ending.len() < KEY_BYTES { key << 8 | u128::from(b'-') } else { 0 })
+    }
+
+    /// The same for a whole word.
+    pub(crate) fn of_word(word: &str) -> Self {
+        Self::of(word.as_bytes(), 0, word.len())
+    }
 }
+
+/// Every word of the lists.
+static FACTS: LazyLock<FxHashMap<u128, Facts>> = LazyLock::new(|| {
+    let topics = WORDS.iter().map(|&(topic, words)| (words, 1 << topic as u32));
+    let languages = LANGUAGE_WORDS.iter().map(|&(language, words)| (words, 1 << (Facts::LANGUAGES + language as u32)));
+    let others = [(DATES, Facts::DATE), (FUNCTION_WORDS, Facts::FUNCTION_WORD)];
+    let mut facts = FxHashMap::<u128, Facts>::default();
+    for (words, fact) in topics.chain(languages).chain(others) {
+        for word in words.split_ascii_whitespace() {
+            facts.entry(WordKey::of_word(word).0).or_default().0 |= fact;
+        }
+    }
+    facts
+});
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn facts(word: &str) -> Facts {
+        Facts::of(WordKey::of_word(word))
+    }
+
+    #[test]
+    fn a_key_is_the_word_wherever_it_stands() {
+        let text = b"see the_quick_brown_fox and a";
+        for (start, end, word) in [(0, 3, "see"), (8, 13, "quick"), (24, 27, "and"), (28, 29, "a"), (8, 23, "quick_brown_fox")] {
+            assert_eq!(WordKey::of(text, start, end), WordKey::of_word(word), "{word}");
+        }
+        assert_eq!((WordKey::of_word("seventeen_letters"), WordKey::of_word("")), (WordKey::default(), WordKey::default()));
+    }
 
     #[test]
     fn topics_stand_in_the_order_of_their_numbers() {
@@ -137,11 +235,21 @@ mod tests {
     #[test]
     fn a_word_counts_in_every_topic_that_holds_it() {
         let mut counts = [0; N_TOPICS];
-        count_topics("debug", &mut counts);
-        count_topics("thanks", &mut counts);
-        count_topics("zyzzyva", &mut counts);
+        ["debug", "thanks", "zyzzyva"].iter().for_each(|word| facts(word).count(&mut counts));
         assert_eq!(counts.iter().sum::<u32>(), 4);
         assert_eq!((counts[Topic::Coding as usize], counts[Topic::Chat as usize], counts[Topic::Polite as usize]), (1, 1, 1));
-        assert!(has_word(Topic::Question, "why") && !has_word(Topic::Question, "because"));
+        assert!(facts("why").has(Topic::Question) && !facts("because").has(Topic::Question));
+    }
+
+    #[test]
+    fn every_word_of_the_lists_is_found_and_nothing_else() {
+        for (topic, word) in WORDS.iter().flat_map(|&(topic, words)| words.split_ascii_whitespace().map(move |word| (topic, word))) {
+            assert!(facts(word).has(topic), "{word}");
+        }
+        assert!(DATES.split_ascii_whitespace().all(|word| facts(word).is_date()));
+        assert!(FUNCTION_WORDS.split_ascii_whitespace().all(|word| facts(word).is_function_word()));
+        for word in ["", "whyy", "wh", "abcdefghijklmnop", "abcdefghijklmnopq"] {
+            assert_eq!(facts(word), Facts::default(), "{word}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use routewright_domain::{Arm, Paths};
 use serde::{Deserialize, Serialize};
 
 use crate::calibration::Calibration;
-use crate::forest::Forest;
+use crate::forest::{Forest, RowSlots};
 
 /// How much of a predicted advantage must be there, and what an outcome is worth. Utilities are in points of success probability.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -206,6 +206,7 @@ pub struct PolicyScratch {
     pub latency_ms: Vec<f64>,
     /// Success, less what latency and cost take away; NaN without a success model.
     pub utility: Vec<f64>,
+    slots: RowSlots,
 }
 
 impl Policy {
@@ -293,14 +294,16 @@ impl Policy {
             list.clear();
             list.resize(n_paths, f64::NAN);
         }
+        let forests = self.success.iter().flatten().map(|model| &model.forest).chain(latency.iter().flatten());
+        scratch.slots.lay_out(row, forests.map(Forest::n_features).max().unwrap_or(0));
         let mut output = [0.0];
         for path in 0..n_paths {
             if let Some(Some(forest)) = latency.get(path) {
-                forest.predict(row, &mut output);
+                forest.predict_laid_out(row, &scratch.slots, &mut output);
                 scratch.latency_ms[path] = output[0].exp_m1().max(0.0);
             }
             if let Some(Some(model)) = self.success.get(path) {
-                model.forest.predict(row, &mut output);
+                model.forest.predict_laid_out(row, &scratch.slots, &mut output);
                 let success = model.calibration.apply(output[0]).clamp(0.0, 1.0);
                 scratch.success[path] = success;
                 scratch.utility[path] = self.worth(success, output[0]) - self.penalty(path, scratch.latency_ms[path]);
@@ -626,7 +629,12 @@ mod tests {
             policy.support = support;
             policy.settings.success_tolerance = tolerance;
             let or_nan = |list: &[Option<f64>]| list.iter().map(|number| number.unwrap_or(f64::NAN)).collect::<Vec<_>>();
-            let predictions = PolicyScratch { utility: or_nan(&success), success: or_nan(&success), latency_ms: or_nan(&latency) };
+            let predictions = PolicyScratch {
+                utility: or_nan(&success),
+                success: or_nan(&success),
+                latency_ms: or_nan(&latency),
+                ..PolicyScratch::default()
+            };
             let choice = policy.decide(static_arm.map(Arm), &predictions);
             let static_arm = static_arm.filter(|arm| *arm < 3).map(Arm);
             prop_assert!(choice.arm == static_arm || choice.arm == choice.learned_arm);

@@ -1,11 +1,13 @@
-//! One pass over a query's text: counts, and its words in lower case.
+//! What a query's text holds: counts, and its words in lower case.
 
-use crate::lexicon::{N_TOPICS, Topic, count_topics, has_word};
+mod ascii;
+
+use crate::lexicon::{Facts, N_TOPICS, Topic, WordKey};
 
 /// Bytes of a text that are looked at; the rest counts as characters only. Bounds the time of one decision.
 pub(crate) const MAX_TEXT_BYTES: usize = 16 * 1024;
 
-/// What one pass over a text finds.
+/// What is found in a text.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct TextProfile {
     /// Characters of the whole text.
@@ -46,7 +48,18 @@ pub(crate) struct TextProfile {
     pub opens_question: bool,
     pub opens_command: bool,
     lower: String,
-    words: Vec<(u32, u32)>,
+    words: Vec<Word>,
+}
+
+/// Where a word stands in the lower-case text, and what is known of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Word {
+    start: u32,
+    end: u32,
+    pub has_apostrophe: bool,
+    pub key: WordKey,
+    /// What the lists say about it.
+    pub facts: Facts,
 }
 
 impl TextProfile {
@@ -56,11 +69,16 @@ impl TextProfile {
         lower.clear();
         words.clear();
         *self = Self { lower, words, ..Self::default() };
-        self.n_chars = saturate(text.chars().count());
+        self.n_chars = saturate(if text.is_ascii() { text.len() } else { text.chars().count() });
         let text = head(text);
-        self.count_characters(text);
+        if text.is_ascii() {
+            ascii::count_characters(self, text.as_bytes());
+            ascii::split_words(self, text);
+        } else {
+            self.count_characters(text);
+            self.split_words(text);
+        }
         self.count_lines(text);
-        self.split_words(text);
         self.count_words();
     }
 
@@ -71,7 +89,17 @@ impl TextProfile {
 
     /// The words in lower case, in the order of the text.
     pub fn words(&self) -> impl Iterator<Item = &str> {
-        self.words.iter().map(|&(start, end)| self.lower.get(start as usize..end as usize).unwrap_or_default())
+        self.entries().map(|(text, _)| text)
+    }
+
+    /// [`Self::words`] with what is known of each.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &Word)> {
+        self.words.iter().map(|word| (self.lower.get(word.start as usize..word.end as usize).unwrap_or_default(), word))
+    }
+
+    /// What the lists say about each of [`Self::words`].
+    pub fn facts(&self) -> impl Iterator<Item = Facts> {
+        self.words.iter().map(|word| word.facts)
     }
 
     /// The part of a text that is looked at.
@@ -97,7 +125,7 @@ impl TextProfile {
 
     /// Counts what single characters and their neighbours tell.
     fn count_characters(&mut self, text: &str) {
-        let mut previous = ' ';
+        let (mut before_previous, mut previous) = (' ', ' ');
         let mut backtick_run = 0;
         for character in text.chars() {
             if character == '`' {
@@ -120,7 +148,10 @@ impl TextProfile {
                     self.n_exclamation_marks += u32::from(character == '!');
                 }
                 ',' | ':' | '"' | '\'' | '-' => self.n_marks += 1,
-                '/' | '\\' => self.n_paths += u32::from(previous.is_alphanumeric() || matches!(previous, ' ' | '.' | '~')),
+                '/' | '\\' => {
+                    self.n_urls += u32::from((before_previous, previous, character) == (':', '/', '/'));
+                    self.n_paths += u32::from(previous.is_alphanumeric() || matches!(previous, ' ' | '.' | '~'));
+                }
                 '(' => self.n_code_marks += u32::from(previous.is_alphanumeric() || previous == '_'),
                 _ if character.is_alphabetic() => {
                     self.n_letters += 1;
@@ -129,14 +160,16 @@ impl TextProfile {
                 _ => {}
             }
             self.n_non_ascii += u32::from(!character.is_ascii());
-            previous = character;
+            (before_previous, previous) = (previous, character);
         }
-        self.n_urls = saturate(text.matches("://").count());
     }
 
     /// Counts lines, indented ones and list items.
     fn count_lines(&mut self, text: &str) {
-        for line in text.lines() {
+        // Most queries are one line, which takes no search for the ends of lines.
+        let is_one = !text.is_empty() && !text.bytes().any(|byte| byte == b'\n');
+        let (one, several) = if is_one { (Some(text), "") } else { (None, text) };
+        for line in one.into_iter().chain(several.lines()) {
             self.n_lines += 1;
             self.n_indented += u32::from(line.starts_with("  ") || line.starts_with('\t'));
             let start = line.trim_start();
@@ -148,45 +181,44 @@ impl TextProfile {
 
     /// Splits words at everything that is neither letter, digit nor underscore, in lower case; an apostrophe inside a word stays.
     fn split_words(&mut self, text: &str) {
-        let mut start = 0;
-        let mut previous = ' ';
-        let mut is_identifier = false;
+        let (mut start, mut previous) = (0, ' ');
+        let (mut is_identifier, mut has_apostrophe) = (false, false);
         let mut characters = text.chars().peekable();
         while let Some(character) = characters.next() {
             let inside = self.lower.len() > start;
             let joins = matches!(character, '\'' | '-') && inside && characters.peek().is_some_and(|next| next.is_alphabetic());
-            if character.is_alphanumeric() || character == '_' || joins {
+            let is_part = character.is_alphanumeric() || character == '_' || joins;
+            if is_part {
                 is_identifier |= (character == '_' && inside) || (character.is_uppercase() && previous.is_lowercase() && inside);
+                has_apostrophe |= character == '\'';
                 self.lower.extend(character.to_lowercase());
-            } else if inside {
-                self.end_word(&mut start, &mut is_identifier);
+            }
+            if self.lower.len() > start && !(is_part && characters.peek().is_some()) {
+                let end = self.lower.len();
+                self.n_identifiers += u32::from(is_identifier);
+                self.longest_word = self.longest_word.max(saturate(end - start));
+                self.push_word(start, end, has_apostrophe);
+                (start, is_identifier, has_apostrophe) = (end, false, false);
             }
             previous = character;
         }
-        if self.lower.len() > start {
-            self.end_word(&mut start, &mut is_identifier);
-        }
     }
 
-    /// Closes the word that began at `start`.
-    fn end_word(&mut self, start: &mut usize, is_identifier: &mut bool) {
-        let end = self.lower.len();
-        self.words.push((saturate(*start), saturate(end)));
-        self.n_identifiers += u32::from(*is_identifier);
-        self.longest_word = self.longest_word.max(saturate(end - *start));
-        *start = end;
-        *is_identifier = false;
+    /// Adds a word that stands in the lower-case text.
+    fn push_word(&mut self, start: usize, end: usize, has_apostrophe: bool) {
+        let key = WordKey::of(self.lower.as_bytes(), start, end);
+        self.words.push(Word { start: saturate(start), end: saturate(end), has_apostrophe, key, facts: Facts::of(key) });
     }
 
     /// Counts words by topic and looks at the opening word, after words of courtesy.
     fn count_words(&mut self) {
         let mut topics = [0; N_TOPICS];
         let mut opening = None;
-        for word in self.words() {
-            count_topics(word, &mut topics);
-            let skipped = has_word(Topic::Polite, word) && !has_word(Topic::Question, word);
+        for facts in self.facts() {
+            facts.count(&mut topics);
+            let skipped = facts.has(Topic::Polite) && !facts.has(Topic::Question);
             if opening.is_none() && !skipped {
-                opening = Some((has_word(Topic::Question, word), has_word(Topic::Command, word)));
+                opening = Some((facts.has(Topic::Question), facts.has(Topic::Command)));
             }
         }
         self.topics = topics;
@@ -242,7 +274,30 @@ mod tests {
         assert!(profile("let total = items.iter().sum();").code_likelihood() > 0.3);
     }
 
+    /// A text by characters, whatever it is written in.
+    fn by_characters(text: &str) -> TextProfile {
+        let mut profile = TextProfile { n_chars: saturate(text.chars().count()), ..TextProfile::default() };
+        profile.count_characters(text);
+        profile.split_words(text);
+        profile.count_lines(text);
+        profile.count_words();
+        profile
+    }
+
+    /// A profile but for where its words lie.
+    fn found(profile: TextProfile) -> (TextProfile, Vec<(String, bool, WordKey, Facts)>) {
+        let words = profile.entries().map(|(text, word)| (text.to_owned(), word.has_apostrophe, word.key, word.facts)).collect::<Vec<_>>();
+        (TextProfile { lower: String::new(), words: Vec::new(), ..profile }, words)
+    }
+
     proptest! {
+        #[test]
+        fn ascii_is_read_byte_by_byte_as_by_characters(
+            text in prop_oneof!["[ -~\\t\\n\\r]{0,300}", "[a-cA-C0-2 _'./:`!?(-]{0,40}", "(why|can't|read_file|SomeName|x|//|://|```|``| |\\.){0,30}"],
+        ) {
+            prop_assert_eq!(found(profile(&text)), found(by_characters(&text)));
+        }
+
         #[test]
         fn any_text_is_read_and_reading_again_forgets_the_first(text in "\\PC{0,200}", other in ".{0,100}") {
             let mut reused = profile(&other);

@@ -44,8 +44,13 @@ fn decisions() -> impl Strategy<Value = Vec<Decision>> {
 
 /// An encoder with so few and small cells that they split and forget within a test.
 fn encoder() -> Encoder {
-    let history = HistorySettings { max_cells: 4, cell_size: 4, n_probes: 2, n_nearest: 3, ..HistorySettings::default() };
-    let settings = SchemaSettings { history, ..SchemaSettings::default() };
+    encoder_with(SchemaSettings::default(), 2)
+}
+
+/// The same that looks into so many cells.
+fn encoder_with(settings: SchemaSettings, n_probes: usize) -> Encoder {
+    let history = HistorySettings { max_cells: 4, cell_size: 4, n_probes, n_nearest: 3, ..HistorySettings::default() };
+    let settings = SchemaSettings { history, ..settings };
     let extras = BTreeMap::from([("load".to_owned(), Scalar::Number(1.0))]);
     let typed = |query_type| Request { query_type: Some(query_type), extras: &extras, ..Request::new("restart the server", Timestamp(0)) };
     let requests = [typed("tool"), typed("chat")];
@@ -96,6 +101,28 @@ proptest! {
                 prop_assert_eq!(row, other);
             }
         }
+    }
+
+    #[test]
+    fn without_similar_queries_and_embedding_all_other_columns_are_the_same(decisions in decisions()) {
+        let full = encoder();
+        let groups = SchemaSettings::default().groups.into_iter().filter(|group| group != "embedding").collect();
+        let lean = encoder_with(SchemaSettings { groups, ..SchemaSettings::default() }, 0);
+        let names = |encoder: &Encoder| -> Vec<String> { encoder.schema().columns().iter().map(|column| column.name.clone()).collect() };
+        let (of_full, of_lean) = (names(&full), names(&lean));
+        let is_similar = |name: &str| {
+            let parts = ["embedding_", "history_similar_", "history_topic_", "history_nearest", "history_centre", "history_evidence"];
+            parts.iter().any(|part| name.starts_with(part))
+        };
+        let kept: Vec<usize> = (0..of_full.len()).filter(|&position| !is_similar(&of_full[position])).collect();
+        prop_assert_eq!(kept.iter().map(|&position| of_full[position].as_str()).collect::<Vec<_>>(), of_lean);
+        let (rows, _) = batch(&full, History::new(full.schema()), &decisions);
+        let (lean_rows, history) = batch(&lean, History::new(lean.schema()), &decisions);
+        for (row, lean_row) in rows.iter().zip(&lean_rows) {
+            prop_assert_eq!(&kept.iter().map(|&position| row[position]).collect::<Vec<_>>(), lean_row);
+        }
+        let read = History::from_bytes(&history.to_bytes(), lean.schema()).unwrap();
+        prop_assert_eq!(read.to_bytes(), history.to_bytes());
     }
 
     #[test]

@@ -41,7 +41,8 @@ pub(super) const FEATURE: Feature = Feature {
 fn write(input: &QueryInput<'_>, row: &mut [f32]) {
     let text = input.profile.head(input.request.query);
     let (mut n_blocks, mut block_bytes, mut named) = (0_u32, 0, None);
-    for block in text.split("```").skip(1).step_by(2) {
+    let fenced = if 0 < input.profile.n_fences { text } else { "" };
+    for block in fenced.split("```").skip(1).step_by(2) {
         n_blocks += 1;
         block_bytes += block.len();
         named = named.or_else(|| language_named(block.lines().next().unwrap_or_default().trim()));

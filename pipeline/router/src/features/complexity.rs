@@ -1,5 +1,8 @@
 //! How complex the query is: stage 1's word, and an own estimate.
 
+use std::array;
+use std::sync::LazyLock;
+
 use super::{Feature, QueryInput, Write, columns, or_missing};
 use crate::lexicon::Topic;
 use crate::schema::ColumnKind::{Code, Number};
@@ -32,16 +35,24 @@ fn write(input: &QueryInput<'_>, row: &mut [f32]) {
         Some("complex") => Some(2.0),
         _ => None,
     };
-    let structure = profile.topic(Topic::Structure) as f32;
     let parts = [
-        profile.n_words() as f32,
-        profile.n_sentences as f32,
-        structure,
-        profile.n_items as f32,
-        profile.n_numbers as f32,
-        profile.n_code_marks as f32,
-        profile.topic(Topic::Reasoning) as f32,
+        profile.n_words(),
+        profile.n_sentences,
+        profile.topic(Topic::Structure),
+        profile.n_items,
+        profile.n_numbers,
+        profile.n_code_marks,
+        profile.topic(Topic::Reasoning),
     ];
-    let estimate: f32 = parts.iter().map(|part| (1.0 + part).ln()).sum();
-    row.copy_from_slice(&[or_missing(stage1), estimate, structure]);
+    let estimate: f32 = parts.into_iter().map(falling_returns).sum();
+    row.copy_from_slice(&[or_missing(stage1), estimate, profile.topic(Topic::Structure) as f32]);
+}
+
+/// ln(1 + count), with a table of what most counts give.
+fn falling_returns(count: u32) -> f32 {
+    static OF_SMALL: LazyLock<[f32; 64]> = LazyLock::new(|| array::from_fn(|count| of(count as u32)));
+    fn of(count: u32) -> f32 {
+        (1.0 + count as f32).ln()
+    }
+    OF_SMALL.get(count as usize).copied().unwrap_or_else(|| of(count))
 }

@@ -4,41 +4,6 @@
 use super::{Feature, QueryInput, Write, columns};
 use crate::schema::ColumnKind::Count;
 
-/// Words that stand for a day or a month.
-const DATE_WORDS: [&str; 31] = [
-    "today",
-    "tomorrow",
-    "yesterday",
-    "tonight",
-    "monday",
-    "tuesday",
-    "wednesday",
-    "thursday",
-    "friday",
-    "saturday",
-    "sunday",
-    "january",
-    "february",
-    "march",
-    "april",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
-    "jan",
-    "feb",
-    "apr",
-    "jun",
-    "jul",
-    "aug",
-    "sep",
-    "oct",
-    "dec",
-];
-
 pub(super) const FEATURE: Feature = Feature {
     name: "entities",
     summary: "dates, times, mail addresses, versions, amounts, quotations",
@@ -61,7 +26,7 @@ pub(super) const FEATURE: Feature = Feature {
 fn write(input: &QueryInput<'_>, row: &mut [f32]) {
     let text = input.profile.head(input.request.query);
     let (mut dates, mut times, mut mails, mut versions, mut amounts) = (0_u32, 0, 0, 0, 0);
-    for token in text.split_whitespace() {
+    for token in telling_tokens(text) {
         let core = token.trim_matches(|character: char| !character.is_alphanumeric() && !matches!(character, '$' | '€' | '£' | '%'));
         match kind(core) {
             Some(Kind::Date) => dates += 1,
@@ -72,9 +37,25 @@ fn write(input: &QueryInput<'_>, row: &mut [f32]) {
             None => {}
         }
     }
-    dates += input.profile.words().filter(|word| DATE_WORDS.contains(word)).count() as u32;
-    let quotations = text.matches(['"', '“']).count() as u32 / if text.contains('“') { 1 } else { 2 };
+    dates += input.profile.facts().filter(|facts| facts.is_date()).count() as u32;
+    let n_opening = if 0 < input.profile.n_non_ascii { text.matches('“').count() } else { 0 };
+    let n_straight = text.bytes().filter(|byte| *byte == b'"').count();
+    let quotations = (n_straight + n_opening) as u32 / if 0 < n_opening { 1 } else { 2 };
     row.copy_from_slice(&[dates, times, mails, versions, amounts, quotations].map(|count| count as f32));
+}
+
+/// The parts between white space that hold a digit or an at sign, as all of what is counted does. Only around these is white space looked for.
+fn telling_tokens(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let at = rest.bytes().position(|byte| byte.is_ascii_digit() || byte == b'@')?;
+        let (before, behind) = rest.split_at(at);
+        let start = before.char_indices().rfind(|(_, character)| character.is_whitespace()).map_or(0, |(at, space)| at + space.len_utf8());
+        let end = at + behind.find(char::is_whitespace).unwrap_or(behind.len());
+        let token = &rest[start..end];
+        rest = &rest[end..];
+        Some(token)
+    })
 }
 
 /// What a token is.
@@ -119,7 +100,18 @@ fn kind(token: &str) -> Option<Kind> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn telling_tokens_are_those_with_a_digit_or_an_at_sign(text in "[a-c1-3@ .\\t\u{a0}é]{0,60}") {
+            let telling = |token: &&str| token.contains(|character: char| character.is_ascii_digit() || character == '@');
+            let expected: Vec<&str> = text.split_whitespace().filter(telling).collect();
+            prop_assert_eq!(telling_tokens(&text).collect::<Vec<_>>(), expected);
+        }
+    }
 
     #[test]
     fn tokens_are_what_people_take_them_for() {

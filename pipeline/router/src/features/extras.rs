@@ -1,5 +1,7 @@
 //! Every further scalar of the log that the training window held often enough.
 
+use std::cmp::Ordering;
+
 use routewright_domain::Scalar;
 
 use super::{Feature, QueryInput, Write, column};
@@ -20,8 +22,19 @@ fn columns(schema: &Schema) -> Vec<Column> {
 }
 
 fn write(input: &QueryInput<'_>, row: &mut [f32]) {
+    // Both lists are in the order of their keys, so that one walk through the logged scalars finds them all.
+    let mut logged = input.request.extras.iter().peekable();
     for (number, extra) in row.iter_mut().zip(&input.schema.extras) {
-        *number = match (&extra.encoding, input.request.extras.get(&extra.key)) {
+        let mut order = Ordering::Greater;
+        while logged
+            .next_if(|(key, _)| {
+                order = (*key).cmp(&extra.key);
+                order == Ordering::Less
+            })
+            .is_some()
+        {}
+        let value = logged.peek().filter(|_| order == Ordering::Equal).map(|(_, value)| *value);
+        *number = match (&extra.encoding, value) {
             (ExtraEncoding::Number, Some(Scalar::Number(value))) => *value as f32,
             (ExtraEncoding::Number, Some(Scalar::Bool(value))) => f32::from(u8::from(*value)),
             (ExtraEncoding::Code(dictionary), Some(Scalar::Text(text))) => dictionary.code(text) as f32,

@@ -1,7 +1,7 @@
 //! What happened to similar queries, to queries of the same type, and on each path lately.
 
-use super::{Feature, HistoryInput, Write, column, or_missing};
-use crate::history::PathReading;
+use super::{Feature, HistoryInput, Write, column};
+use crate::history::{PathReading, Reading};
 use crate::schema::ColumnKind::{Cosine, Count, Milliseconds, Number, Probability};
 use crate::schema::{Column, ColumnKind, Schema};
 
@@ -29,24 +29,38 @@ const PATH_COLUMNS: [PathColumn; 12] = [
     ("drift", Number, "success rate of the last day minus that of the last quarter, in standard errors, on", |reading| reading.drift),
 ];
 
-/// Columns before those of the paths.
-const N_SHARED: usize = 9;
+/// Columns of all paths together: name, kind, meaning, and where the number comes from.
+type SharedColumn = (&'static str, ColumnKind, &'static str, fn(&Reading) -> f64);
+
+/// The columns before those of the paths; those before [`N_OF_SIMILAR`] tell of similar queries.
+const SHARED_COLUMNS: [SharedColumn; 9] = [
+    ("history_nearest", Cosine, "cosine to the most similar past query", |reading| reading.probe.nearest_cosine.unwrap_or(f64::NAN)),
+    ("history_centre", Cosine, "cosine to the centre of the nearest topic", |reading| reading.probe.centre_cosine.unwrap_or(f64::NAN)),
+    ("history_evidence", Number, "number of the most similar past queries of all paths, each counted by its similarity", |reading| {
+        reading.probe.evidence
+    }),
+    ("history_recent_load", Number, "weight of all outcomes, half-life one hour", |reading| reading.recent_load),
+    ("history_recent_errors", Probability, "share of failures among all outcomes, half-life one hour", |reading| reading.recent_errors),
+    ("history_session_outcomes", Count, "outcomes of the session so far", |reading| reading.session_outcomes),
+    ("history_session_success", Probability, "success rate of the session so far", |reading| reading.session_success),
+    ("history_session_failures", Count, "failures of the session since its last success", |reading| reading.session_failures_running),
+    ("history_session_idle", Number, "minutes since the session's last outcome", |reading| reading.session_idle_minutes),
+];
+
+/// How many of [`SHARED_COLUMNS`] and of [`PATH_COLUMNS`], the first ones, tell of similar queries.
+const N_OF_SIMILAR: (usize, usize) = (3, 6);
+
+/// The columns that are written, with or without those that tell of similar queries.
+fn written(looks_for_similar: bool) -> (&'static [SharedColumn], &'static [PathColumn]) {
+    let (of_shared, of_path) = if looks_for_similar { (0, 0) } else { N_OF_SIMILAR };
+    (&SHARED_COLUMNS[of_shared..], &PATH_COLUMNS[of_path..])
+}
 
 fn columns(schema: &Schema) -> Vec<Column> {
-    let shared = [
-        ("history_nearest", Cosine, "cosine to the most similar past query"),
-        ("history_centre", Cosine, "cosine to the centre of the nearest topic"),
-        ("history_evidence", Number, "number of the most similar past queries of all paths, each counted by its similarity"),
-        ("history_recent_load", Number, "weight of all outcomes, half-life one hour"),
-        ("history_recent_errors", Probability, "share of failures among all outcomes, half-life one hour"),
-        ("history_session_outcomes", Count, "outcomes of the session so far"),
-        ("history_session_success", Probability, "success rate of the session so far"),
-        ("history_session_failures", Count, "failures of the session since its last success"),
-        ("history_session_idle", Number, "minutes since the session's last outcome"),
-    ];
-    let mut columns = super::columns("history", &shared);
+    let (shared, of_path) = written(schema.history.looks_for_similar());
+    let mut columns: Vec<Column> = shared.iter().map(|&(name, kind, meaning, _)| column("history", name, kind, meaning)).collect();
     for (number, path) in schema.paths().names().iter().enumerate() {
-        for (name, kind, meaning, _) in PATH_COLUMNS {
+        for &(name, kind, meaning, _) in of_path {
             columns.push(column("history", format!("history_{name}_{number}"), kind, format!("{meaning} path {number}, `{path}`")));
         }
     }
@@ -54,25 +68,13 @@ fn columns(schema: &Schema) -> Vec<Column> {
 }
 
 fn write(input: &HistoryInput<'_>, row: &mut [f32]) {
-    let probe = &input.reading.probe;
-    row[0] = or_missing(probe.nearest_cosine);
-    row[1] = or_missing(probe.centre_cosine);
-    let reading = input.reading;
-    let shared = [
-        probe.evidence,
-        reading.recent_load,
-        reading.recent_errors,
-        reading.session_outcomes,
-        reading.session_success,
-        reading.session_failures_running,
-        reading.session_idle_minutes,
-    ];
-    for (number, value) in row[2..N_SHARED].iter_mut().zip(shared) {
-        *number = value as f32;
+    let (shared, of_path) = written(input.looks_for_similar);
+    let (shared_numbers, path_numbers) = row.split_at_mut(shared.len());
+    for (number, (_, _, _, get)) in shared_numbers.iter_mut().zip(shared) {
+        *number = get(input.reading) as f32;
     }
-    let paths = row[N_SHARED..].chunks_exact_mut(PATH_COLUMNS.len());
-    for (numbers, reading) in paths.zip(&reading.paths) {
-        for (number, (_, _, _, get)) in numbers.iter_mut().zip(PATH_COLUMNS) {
+    for (numbers, reading) in path_numbers.chunks_exact_mut(of_path.len()).zip(&input.reading.paths) {
+        for (number, (_, _, _, get)) in numbers.iter_mut().zip(of_path) {
             *number = get(reading) as f32;
         }
     }

@@ -3,8 +3,8 @@
 use routewright_domain::Scalar;
 
 use super::{Feature, QueryInput, Write, columns};
-use crate::lexicon::{Topic, has_word};
-use crate::profile::TextProfile;
+use crate::lexicon::{Topic, WordKey};
+use crate::profile::{TextProfile, Word};
 use crate::schema::ColumnKind::{Count, Share};
 
 /// Topics that are columns, in their order.
@@ -44,21 +44,15 @@ fn write(input: &QueryInput<'_>, row: &mut [f32]) {
         *number = count as f32;
     }
     let share = (total as f32 / input.profile.n_words().max(1) as f32).min(1.0);
-    let (n_content, logged_share) = (content_words(input.profile), logged_share(input));
-    let logged = match input.request.extras.get("query_features.keywords") {
+    let keywords = input.request.extras.get("query_features.keywords");
+    let (n_content, logged_share) = (content_words(input.profile), logged_share(keywords, input.profile));
+    let logged = match keywords {
         Some(Scalar::List(keywords)) => keywords.len() as f32,
         Some(Scalar::Text(text)) => text.split([',', ' ']).filter(|word| !word.is_empty()).count() as f32,
         _ => f32::NAN,
     };
     row[TOPICS.len()..].copy_from_slice(&[share, n_content, logged_share, logged]);
 }
-
-/// Function words as long as a keyword.
-const FUNCTION_WORDS: [&str; 34] = [
-    "about", "after", "again", "also", "been", "before", "being", "between", "both", "does", "doing", "down", "during", "each", "from",
-    "have", "having", "here", "into", "just", "more", "most", "only", "other", "over", "same", "some", "such", "than", "that", "their",
-    "them", "there", "these",
-];
 
 /// Bytes from which on a word may be a keyword.
 const MIN_KEYWORD_BYTES: usize = 4;
@@ -68,16 +62,16 @@ const MAX_KEYWORDS: usize = 64;
 
 /// Number of distinct words that are no function words and open no question.
 fn content_words(profile: &TextProfile) -> f32 {
-    let is_content = |word: &&str| {
-        word.len() >= MIN_KEYWORD_BYTES
-            && !FUNCTION_WORDS.contains(word)
-            && !has_word(Topic::Question, word)
-            && !has_word(Topic::Polite, word)
+    let is_content = |(text, word): &(&str, &Word)| {
+        let facts = word.facts;
+        MIN_KEYWORD_BYTES <= text.len() && !facts.is_function_word() && !facts.has(Topic::Question) && !facts.has(Topic::Polite)
     };
-    let (mut distinct, mut n_distinct) = ([""; MAX_KEYWORDS], 0);
-    for word in profile.words().filter(is_content) {
-        if n_distinct < MAX_KEYWORDS && !distinct[..n_distinct].contains(&word) {
-            distinct[n_distinct] = word;
+    let (mut distinct, mut n_distinct) = ([(WordKey::default(), ""); MAX_KEYWORDS], 0);
+    for (text, word) in profile.entries().filter(is_content) {
+        // A word that is too long for a key is known by its letters.
+        let text = if word.key == WordKey::default() { text } else { "" };
+        if n_distinct < MAX_KEYWORDS && !distinct[..n_distinct].contains(&(word.key, text)) {
+            distinct[n_distinct] = (word.key, text);
             n_distinct += 1;
         }
     }
@@ -85,9 +79,9 @@ fn content_words(profile: &TextProfile) -> f32 {
 }
 
 /// Share of the logged keywords that are words of the text; missing where none are logged.
-fn logged_share(input: &QueryInput<'_>) -> f32 {
-    let stands = |keyword: &str| input.profile.words().any(|word| word.eq_ignore_ascii_case(keyword.trim()));
-    let (n_found, n_logged) = match input.request.extras.get("query_features.keywords") {
+fn logged_share(keywords: Option<&Scalar>, profile: &TextProfile) -> f32 {
+    let stands = |keyword: &str| profile.words().any(|word| word.eq_ignore_ascii_case(keyword.trim()));
+    let (n_found, n_logged) = match keywords {
         Some(Scalar::List(keywords)) => (keywords.iter().filter(|keyword| stands(keyword)).count(), keywords.len()),
         Some(Scalar::Text(text)) => {
             let keywords = text.split([',', ' ']).filter(|word| !word.is_empty());

@@ -3,16 +3,16 @@
 //! Trigram profiles tell languages apart as well, but weigh several hundred trigrams per language for every query, and allocate; a query's
 //! function words are found while its words are read anyway.
 
-use std::sync::LazyLock;
-
 use super::{Feature, QueryInput, Write, columns};
+use crate::lexicon::{Facts, WordKey};
+use crate::profile::Word;
 use crate::schema::ColumnKind::{Code, Share};
 
 /// Number of languages that are told apart.
 const N_LANGUAGES: usize = 20;
 
 /// A set of languages: bit `code` is the language of that code.
-type Languages = u32;
+pub(crate) type Languages = u32;
 
 const ENGLISH: usize = 0;
 const SPANISH: usize = 1;
@@ -36,8 +36,7 @@ const HINDI: usize = 18;
 const HEBREW: usize = 19;
 
 /// Function words by language, in lower case; a part that is joined by an apostrophe ends with it, the end of a word begins with a hyphen.
-/// None is longer than [`KEY_BYTES`].
-const WORDS: [(usize, &str); 14] = [
+pub(crate) const WORDS: [(usize, &str); 14] = [
     (
         ENGLISH,
         "the and of to is are was were be been for with that this these those what how why which when where who does did do can \
@@ -124,9 +123,6 @@ const WORDS: [(usize, &str); 14] = [
     ),
 ];
 
-/// Bytes of the longest of [`WORDS`]: what fits into a number.
-const KEY_BYTES: usize = 8;
-
 /// Words and bytes that the language is read from; more of the same text says nothing new.
 const MAX_WORDS: usize = 40;
 const MAX_BYTES: usize = 256;
@@ -164,7 +160,7 @@ fn write(input: &QueryInput<'_>, row: &mut [f32]) {
     let is_ascii = input.profile.n_non_ascii == 0;
     let counts = if is_ascii { ScriptCounts::default() } else { ScriptCounts::of(head(input.request.query)) };
     let found = match counts.main() {
-        Script::Latin | Script::Cyrillic => by_evidence(input.profile.words().take(MAX_WORDS), counts.letters),
+        Script::Latin | Script::Cyrillic => by_evidence(input.profile.entries().take(MAX_WORDS), counts.letters),
         Script::Owned(language, confidence) => Some((language, confidence)),
         Script::Other => None,
     };
@@ -172,12 +168,12 @@ fn write(input: &QueryInput<'_>, row: &mut [f32]) {
 }
 
 /// The language of the most evidence, the first of equals, and its share of all evidence; a single word is half a proof.
-fn by_evidence<'a>(words: impl Iterator<Item = &'a str>, mut evidence: [u32; N_LANGUAGES]) -> Option<(usize, f32)> {
-    for word in words {
-        let languages = languages_of(word);
+fn by_evidence<'a>(words: impl Iterator<Item = (&'a str, &'a Word)>, mut evidence: [u32; N_LANGUAGES]) -> Option<(usize, f32)> {
+    for (text, word) in words {
+        let languages = if word.has_apostrophe { languages_of_first_part(text) } else { word.facts.languages() };
         share(languages, WORD_WEIGHT, &mut evidence);
         if languages == 0 {
-            share(languages_ending_like(word), ENDING_WEIGHT, &mut evidence);
+            share(languages_ending_like(text), ENDING_WEIGHT, &mut evidence);
         }
     }
     let total: u32 = evidence.iter().sum();
@@ -195,42 +191,17 @@ fn share(languages: Languages, weight: u32, evidence: &mut [u32; N_LANGUAGES]) {
     }
 }
 
-/// The languages that have a lower-case word as a function word, or its part before an apostrophe.
-fn languages_of(word: &str) -> Languages {
+/// The languages that have the part of a lower-case word before its apostrophe as a function word.
+fn languages_of_first_part(word: &str) -> Languages {
     let part = word.find('\'').map_or(word, |apostrophe| &word[..=apostrophe]);
-    key(part.as_bytes(), 0).map_or(0, languages_by_key)
+    Facts::of(WordKey::of_word(part)).languages()
 }
 
 /// The languages whose words often end as a lower-case word does; none for words that are hardly longer than an ending.
 fn languages_ending_like(word: &str) -> Languages {
     let Some((at, _)) = word.char_indices().rev().nth(ENDING - 1) else { return 0 };
-    if at < 2 { 0 } else { key(&word.as_bytes()[at..], b'-').map_or(0, languages_by_key) }
+    if at < 2 { 0 } else { Facts::of(WordKey::of_ending(&word[at..])).languages() }
 }
-
-fn languages_by_key(key: u64) -> Languages {
-    KEYS.binary_search_by_key(&key, |&(key, _)| key).map_or(0, |position| KEYS[position].1)
-}
-
-/// A short word, after a mark, as a number: its last bytes are the lowest.
-fn key(word: &[u8], mark: u8) -> Option<u64> {
-    let is_short = word.len() + usize::from(mark != 0) <= KEY_BYTES;
-    is_short.then(|| word.iter().fold(u64::from(mark), |key, &byte| key << 8 | u64::from(byte)))
-}
-
-/// Every entry of [`WORDS`] with the languages that have it, sorted.
-static KEYS: LazyLock<Vec<(u64, Languages)>> = LazyLock::new(|| {
-    let of_language = |(language, words): (usize, &'static str)| {
-        words.split_ascii_whitespace().filter_map(move |word| Some((key(word.as_bytes(), 0)?, 1 << language)))
-    };
-    let mut keys: Vec<(u64, Languages)> = WORDS.into_iter().flat_map(of_language).collect();
-    keys.sort_unstable();
-    keys.dedup_by(|next, kept| {
-        let is_same = next.0 == kept.0;
-        kept.1 |= if is_same { next.1 } else { 0 };
-        is_same
-    });
-    keys
-});
 
 /// What a text is written in.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -402,8 +373,9 @@ mod tests {
     fn every_word_and_ending_is_found() {
         for (language, words) in WORDS {
             for word in words.split_ascii_whitespace() {
-                let found =
-                    word.strip_prefix('-').map_or_else(|| languages_of(word), |ending| languages_ending_like(&format!("xx{ending}")));
+                let found = word
+                    .strip_prefix('-')
+                    .map_or_else(|| languages_of_first_part(word), |ending| languages_ending_like(&format!("xx{ending}")));
                 assert!(found & 1 << language != 0, "{word}");
                 assert_eq!(word, word.to_lowercase());
             }

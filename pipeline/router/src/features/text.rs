@@ -2,6 +2,7 @@
 
 use super::{Feature, QueryInput, Write, columns};
 use crate::lexicon::Topic;
+use crate::profile::MAX_TEXT_BYTES;
 use crate::schema::ColumnKind::{Count, Flag, Number, Share};
 
 pub(super) const FEATURE: Feature = Feature {
@@ -44,7 +45,9 @@ fn write(input: &QueryInput<'_>, row: &mut [f32]) {
     let words = profile.n_words();
     let characters = profile.n_chars.max(1) as f32;
     let word_bytes: usize = profile.words().map(str::len).sum();
-    let asks = profile.opens_question || input.request.query.lines().next().is_some_and(|line| line.trim_end().ends_with('?'));
+    let query = input.request.query;
+    let first_line = if profile.n_lines <= 1 && query.len() <= MAX_TEXT_BYTES { Some(query) } else { query.lines().next() };
+    let asks = profile.opens_question || first_line.is_some_and(|line| line.trim_end().ends_with('?'));
     let numbers = [
         profile.n_chars as f32,
         words as f32,

@@ -5,6 +5,9 @@ use super::{CategorySet, Forest, ForestError, LEAF, MAX_WIDTH, Node, Tree};
 /// As many leaves as this many bits can count are remembered: more than there are different ones of a few rows.
 const REMEMBERED_BITS: u32 = 12;
 
+/// How much larger than those before it a tree may be until there is no room for it. Memory that nobody writes to takes none.
+const SPARE_PERCENT: usize = 10;
+
 /// No leaf is remembered here.
 const NOTHING: u32 = u32::MAX;
 
@@ -49,6 +52,19 @@ impl JoinedTrees {
     /// found by [`Self::into_forest`].
     pub fn push(&mut self, tree: &Tree) -> Result<(), ForestError> {
         self.append(&[0], &tree.nodes, &tree.values, &tree.sets)
+    }
+
+    /// Trees that are in.
+    pub fn n_trees(&self) -> usize {
+        self.roots.len()
+    }
+
+    /// Makes room for so many more trees like those that are in, so that the nodes do not move, which takes them twice while they do.
+    pub fn reserve(&mut self, n_trees: usize) {
+        let n_more = |n_entries: usize| (n_entries / self.roots.len().max(1) * n_trees / 100).saturating_mul(100 + SPARE_PERCENT);
+        let (n_nodes, n_values) = (n_more(self.nodes.len()), n_more(self.values.len()));
+        self.nodes.reserve_exact(n_nodes);
+        self.values.reserve_exact(n_values);
     }
 
     /// Adds the trees of a forest of the same shape.

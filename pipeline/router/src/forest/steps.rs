@@ -3,8 +3,8 @@
 //! A row is laid out in slots first, two per column: what the value is where missing values go left, and where they go right. Missing values
 //! become −∞ in the one and +∞ in the other, so that one comparison sends every row on; leaves look at a slot of −∞ and stay.
 
-use std::array;
 use std::sync::OnceLock;
+use std::{array, fmt};
 
 use super::{Forest, Node, NodeKind, Side, Test};
 
@@ -27,6 +27,37 @@ struct Step {
     number: f32,
     /// The slot, and how far behind this node its left child stands, which the right one follows: nothing for a leaf.
     slot_and_left: u32,
+}
+
+/// A row as forests that read the same columns walk through it: laid out once for all of them. Room that is used again, and no part of what
+/// makes predictions equal.
+#[derive(Clone, Default)]
+pub(crate) struct RowSlots {
+    n_features: usize,
+    slots: Vec<f32>,
+}
+
+impl PartialEq for RowSlots {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl fmt::Debug for RowSlots {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("RowSlots")
+    }
+}
+
+impl RowSlots {
+    /// Lays out a row of so many columns; a shorter one is missing at its end.
+    pub(crate) fn lay_out(&mut self, row: &[f32], n_features: usize) {
+        self.slots.resize(MOST_SLOTS, f32::NEG_INFINITY);
+        self.n_features = n_features.min(MOST_SLOTS / 2 - 1);
+        fill(&mut self.slots[..2 * self.n_features], row);
+        // What leaves look at.
+        self.slots[2 * self.n_features] = f32::NEG_INFINITY;
+    }
 }
 
 /// Made from a forest when it first predicts, and no part of what makes forests equal.
@@ -80,6 +111,14 @@ impl Steps {
         }
     }
 
+    /// [`Self::add`] for a row that is laid out already, unless for another number of columns.
+    pub(super) fn add_laid_out(&self, row: &[f32], laid_out: &RowSlots, values: &[f32], out: &mut [f64]) {
+        match laid_out.slots.first_chunk::<MOST_SLOTS>().filter(|_| laid_out.n_features == self.n_features) {
+            Some(slots) => self.add_slots(slots, values, out),
+            None => self.add(row, values, out),
+        }
+    }
+
     /// [`Self::add`] for rows that lie one after another, a block of them at a time.
     pub(super) fn add_rows(&self, rows: &[f32], values: &[f32], out: &mut [f64]) {
         match self.n_features {
@@ -89,16 +128,11 @@ impl Steps {
         }
     }
 
-    /// Lays out a row. Values beyond what a 32-bit number holds count as the largest: no threshold lies between the two.
+    /// Lays out a row.
     #[inline]
     fn slots<const SLOTS: usize>(&self, row: &[f32]) -> [f32; SLOTS] {
         let mut slots = [f32::NEG_INFINITY; SLOTS];
-        let (pairs, row) = (slots.chunks_exact_mut(2).take(self.n_features), row.iter().map(Some).chain(std::iter::repeat(None)));
-        for (pair, value) in pairs.zip(row) {
-            let value = value.copied().unwrap_or(f32::NAN);
-            pair[0] = if value.is_nan() { f32::NEG_INFINITY } else { value.min(f32::MAX) };
-            pair[1] = if value.is_nan() { f32::INFINITY } else { value.min(f32::MAX) };
-        }
+        fill(&mut slots[..2 * self.n_features], row);
         slots
     }
 
@@ -148,6 +182,18 @@ impl Steps {
             }
         }
     }
+}
+
+/// Fills two slots per column. Values beyond what a 32-bit number holds count as the largest: no threshold lies between the two.
+#[inline]
+fn fill(slots: &mut [f32], row: &[f32]) {
+    let (pairs, _) = slots.as_chunks_mut::<2>();
+    let (known, missing) = pairs.split_at_mut(row.len().min(pairs.len()));
+    for (pair, &value) in known.iter_mut().zip(row) {
+        let known = value.min(f32::MAX);
+        *pair = if value.is_nan() { [f32::NEG_INFINITY, f32::INFINITY] } else { [known, known] };
+    }
+    missing.fill([f32::NEG_INFINITY, f32::INFINITY]);
 }
 
 /// A node as a step; `None` where a number does not fit.

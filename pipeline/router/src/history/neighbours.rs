@@ -216,8 +216,10 @@ impl Neighbours {
     /// Files the fresh outcomes in their cells. `path_rates`: success rate per path, as of now.
     pub(super) fn file(&mut self, path_rates: &[f64], settings: &HistorySettings) {
         let (embeddings, outcomes) = (std::mem::take(&mut self.fresh_embeddings), std::mem::take(&mut self.fresh_outcomes));
-        for (embedding, outcome) in embeddings.iter().zip(&outcomes) {
-            self.insert(embedding, outcome, path_rates, settings);
+        if settings.looks_for_similar() {
+            for (embedding, outcome) in embeddings.iter().zip(&outcomes) {
+                self.insert(embedding, outcome, path_rates, settings);
+            }
         }
         self.n_filed += outcomes.len() as u64;
     }
@@ -270,7 +272,7 @@ impl Neighbours {
     /// Sums the evidence around a query, aged to `now`. `n_fresh`: how many of the fresh outcomes are seen.
     pub(super) fn probe(&self, embedding: &Embedding, n_fresh: usize, now: Timestamp, settings: &HistorySettings, probe: &mut Probe) {
         probe.clear(self.n_arms);
-        if *embedding == Embedding::ZERO {
+        if *embedding == Embedding::ZERO || !settings.looks_for_similar() {
             return;
         }
         let n_fresh = n_fresh.min(self.fresh_outcomes.len());

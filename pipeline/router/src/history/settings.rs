@@ -10,7 +10,7 @@ pub struct HistorySettings {
     pub max_cells: usize,
     /// Latest queries kept per cell; a full cell is split while cells are left, then forgets its oldest.
     pub cell_size: usize,
-    /// Cells that a query looks into.
+    /// Cells that a query looks into; 0 looks for no similar queries, which is most of the time of a decision.
     pub n_probes: usize,
     /// Most similar queries of each path that are weighed.
     pub n_nearest: usize,
@@ -50,17 +50,22 @@ impl Default for HistorySettings {
 }
 
 impl HistorySettings {
+    /// Whether similar past queries are looked for.
+    pub(crate) fn looks_for_similar(&self) -> bool {
+        0 < self.n_probes
+    }
+
     /// Checks the ranges.
     pub(crate) fn check(&self) -> Result<(), String> {
         let counts = [
-            ("max_cells", self.max_cells, 65_536),
-            ("cell_size", self.cell_size, 65_536),
-            ("n_probes", self.n_probes, 1024),
-            ("n_nearest", self.n_nearest, 1024),
+            ("max_cells", self.max_cells, 1..=65_536),
+            ("cell_size", self.cell_size, 1..=65_536),
+            ("n_probes", self.n_probes, 0..=1024),
+            ("n_nearest", self.n_nearest, 1..=1024),
         ];
-        for (name, count, largest) in counts {
-            if !(1..=largest).contains(&count) {
-                return Err(format!("`{name}` must be in 1 to {largest}, found {count}"));
+        for (name, count, range) in counts {
+            if !range.contains(&count) {
+                return Err(format!("`{name}` must be in {} to {}, found {count}", range.start(), range.end()));
             }
         }
         let numbers = [
