@@ -128,7 +128,8 @@ fn judge(policy: &Policy, gain: f64, found: &OutOfFold<'_>, weights: &[f64]) -> 
     let outcomes = &found.table.outcomes;
     let n_paths = policy.paths.len();
     let policy = Rules(policy).with(|settings| settings.min_gain = gain);
-    let mut scratch = PolicyScratch { latency_ms: vec![f64::NAN; n_paths], ..PolicyScratch::default() };
+    let mut scratch = PolicyScratch::default();
+    scratch.latency_ms.resize(n_paths, f64::NAN);
     let (mut matched, mut n_differing) = (Vec::with_capacity(found.rows.len()), 0);
     for (position, row) in found.rows.iter().map(|row| *row as usize).enumerate() {
         let cells = position * n_paths..(position + 1) * n_paths;
