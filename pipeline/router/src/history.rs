@@ -319,6 +319,7 @@ impl History {
         let day_success = rate(&path.day, path_success, settings.prior_strength);
         let type_success = of_type.map_or(path_success, |tallies| rate(&tallies.long, path_success, settings.prior_strength));
         let (topic, similar) = (probe.topic(arm), probe.similar(arm));
+        let looks_for_similar = settings.looks_for_similar();
         let topic_success = rate(&topic, type_success, settings.topic_prior_strength);
         let path_latency = path.overall.mean_log_latency();
         let latency = |tally: &Tally, strength: f64| {
@@ -329,7 +330,7 @@ impl History {
             similar_success: rate(&similar, topic_success, similar_strength),
             similar_evidence: similar.weight,
             similar_age_days: probe.age_days(arm),
-            similar_latency_ms: latency(&similar, settings.similar_prior_strength),
+            similar_latency_ms: if looks_for_similar { latency(&similar, settings.similar_prior_strength) } else { f64::NAN },
             topic_success,
             topic_evidence: topic.weight,
             type_success,

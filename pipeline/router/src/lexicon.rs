@@ -184,8 +184,18 @@ impl WordKey {
 
     /// The key of an ending, before which the lists have a hyphen.
     pub(crate) fn of_ending(ending: &str) -> Self {
-        let Self(key) = Self::of_word(ending);
-        Self(if ending.len() < KEY_BYTES { key << 8 | u128::from(b'-') } else { 0 })
+        Self::of_word(ending).after_hyphen()
+    }
+
+    /// The key of the ending of a word that is `n_bytes` long, of which this is the key; nothing where it has none.
+    pub(crate) fn of_last_bytes(self, n_bytes: usize, n_last: usize) -> Self {
+        let skipped = n_bytes.saturating_sub(n_last).min(KEY_BYTES - 1);
+        Self(self.0 >> (8 * skipped)).after_hyphen()
+    }
+
+    fn after_hyphen(self) -> Self {
+        let is_short = 0 < self.0 && self.0 < 1 << (8 * (KEY_BYTES - 1));
+        Self(if is_short { self.0 << 8 | u128::from(b'-') } else { 0 })
     }
 
     /// The same for a whole word.
@@ -221,8 +231,11 @@ mod tests {
         let text = b"see the_quick_brown_fox and a";
         for (start, end, word) in [(0, 3, "see"), (8, 13, "quick"), (24, 27, "and"), (28, 29, "a"), (8, 23, "quick_brown_fox")] {
             assert_eq!(WordKey::of(text, start, end), WordKey::of_word(word), "{word}");
+            let ending = &word[word.len().saturating_sub(3)..];
+            assert_eq!(WordKey::of_word(word).of_last_bytes(word.len(), 3), WordKey::of_ending(ending), "{word}");
         }
-        assert_eq!((WordKey::of_word("seventeen_letters"), WordKey::of_word("")), (WordKey::default(), WordKey::default()));
+        let none = WordKey::default();
+        assert_eq!((WordKey::of_word("seventeen_letters"), WordKey::of_word(""), none.of_last_bytes(17, 3)), (none, none, none));
     }
 
     #[test]

@@ -167,7 +167,8 @@ impl TextProfile {
     /// Counts lines, indented ones and list items.
     fn count_lines(&mut self, text: &str) {
         // Most queries are one line, which takes no search for the ends of lines.
-        let is_one = !text.is_empty() && !text.bytes().any(|byte| byte == b'\n');
+        let n_ends = text.bytes().filter(|byte| *byte == b'\n').count();
+        let is_one = !text.is_empty() && n_ends == 0;
         let (one, several) = if is_one { (Some(text), "") } else { (None, text) };
         for line in one.into_iter().chain(several.lines()) {
             self.n_lines += 1;

@@ -160,7 +160,7 @@ fn write(input: &QueryInput<'_>, row: &mut [f32]) {
     let is_ascii = input.profile.n_non_ascii == 0;
     let counts = if is_ascii { ScriptCounts::default() } else { ScriptCounts::of(head(input.request.query)) };
     let found = match counts.main() {
-        Script::Latin | Script::Cyrillic => by_evidence(input.profile.entries().take(MAX_WORDS), counts.letters),
+        Script::Latin | Script::Cyrillic => by_evidence(input.profile.entries().take(MAX_WORDS), is_ascii, counts.letters),
         Script::Owned(language, confidence) => Some((language, confidence)),
         Script::Other => None,
     };
@@ -168,12 +168,21 @@ fn write(input: &QueryInput<'_>, row: &mut [f32]) {
 }
 
 /// The language of the most evidence, the first of equals, and its share of all evidence; a single word is half a proof.
-fn by_evidence<'a>(words: impl Iterator<Item = (&'a str, &'a Word)>, mut evidence: [u32; N_LANGUAGES]) -> Option<(usize, f32)> {
+fn by_evidence<'a>(
+    words: impl Iterator<Item = (&'a str, &'a Word)>,
+    is_ascii: bool,
+    mut evidence: [u32; N_LANGUAGES],
+) -> Option<(usize, f32)> {
     for (text, word) in words {
         let languages = if word.has_apostrophe { languages_of_first_part(text) } else { word.facts.languages() };
         share(languages, WORD_WEIGHT, &mut evidence);
         if languages == 0 {
-            share(languages_ending_like(text), ENDING_WEIGHT, &mut evidence);
+            let languages = match word.key {
+                // Long words have no key.
+                key if is_ascii && key != WordKey::default() => languages_of_last_bytes(key, text.len()),
+                _ => languages_ending_like(text),
+            };
+            share(languages, ENDING_WEIGHT, &mut evidence);
         }
     }
     let total: u32 = evidence.iter().sum();
@@ -195,6 +204,11 @@ fn share(languages: Languages, weight: u32, evidence: &mut [u32; N_LANGUAGES]) {
 fn languages_of_first_part(word: &str) -> Languages {
     let part = word.find('\'').map_or(word, |apostrophe| &word[..=apostrophe]);
     Facts::of(WordKey::of_word(part)).languages()
+}
+
+/// [`languages_ending_like`] a word in ASCII that is so many bytes long.
+fn languages_of_last_bytes(key: WordKey, n_bytes: usize) -> Languages {
+    if n_bytes < ENDING + 2 { 0 } else { Facts::of(key.of_last_bytes(n_bytes, ENDING)).languages() }
 }
 
 /// The languages whose words often end as a lower-case word does; none for words that are hardly longer than an ending.
@@ -373,6 +387,11 @@ mod tests {
     fn every_word_and_ending_is_found() {
         for (language, words) in WORDS {
             for word in words.split_ascii_whitespace() {
+                let fast = word.strip_prefix('-').filter(|ending| ending.is_ascii()).map(|ending| {
+                    let long = format!("xx{ending}");
+                    languages_of_last_bytes(WordKey::of_word(&long), long.len())
+                });
+                assert!(fast.is_none_or(|found| found & 1 << language != 0), "{word}");
                 let found = word
                     .strip_prefix('-')
                     .map_or_else(|| languages_of_first_part(word), |ending| languages_ending_like(&format!("xx{ending}")));
