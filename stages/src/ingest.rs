@@ -88,7 +88,7 @@ impl Stage for Ingest {
             max_rejected: params.max_rejected,
             check_schema: params.check_schema,
             matrix: params.matrix.clone(),
-            redact: Some(redactor(&params.redact).map_err(StageError::settings)?),
+            redact: Some(redactor(&params.redact).map_err(StageError::settings)?).filter(Redactor::takes_out_anything),
             ..IngestSettings::default()
         };
         let progress = |done, total| context.advance("bytes read", done, total);

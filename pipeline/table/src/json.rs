@@ -28,13 +28,38 @@ pub(crate) enum Json<'a> {
 
 /// Takes texts out of a record while it is parsed: gives what takes their place, or nothing where they stay.
 pub(crate) trait Clean {
+    /// What a key says about the texts that stand under it.
+    type Key: Copy;
+    /// What is said of texts without a key.
+    fn no_key(&self) -> Self::Key;
     /// Length of the key that a text begins with, up to its quote, where it is one that stays and holds no escapes; what is not known at a look
     /// is read, and asked of [`Self::key`].
-    fn known_key(&mut self, text: &str) -> Option<usize>;
+    fn known_key(&mut self, text: &str) -> Option<(usize, Self::Key)>;
     /// A key.
-    fn key(&mut self, key: &str) -> Option<String>;
-    /// A text, with the key that it stands under.
-    fn text(&mut self, key: &str, text: &str) -> Option<String>;
+    fn key(&mut self, key: &str) -> (Option<String>, Self::Key);
+    /// A text, with what its key says.
+    fn text(&mut self, key: Self::Key, text: &str) -> Option<String>;
+}
+
+/// Takes nothing out.
+pub(crate) struct Everything;
+
+impl Clean for Everything {
+    type Key = ();
+
+    fn no_key(&self) {}
+
+    fn known_key(&mut self, _: &str) -> Option<(usize, ())> {
+        None
+    }
+
+    fn key(&mut self, _: &str) -> (Option<String>, ()) {
+        (None, ())
+    }
+
+    fn text(&mut self, (): (), _: &str) -> Option<String> {
+        None
+    }
 }
 
 /// Deepest nesting; serde_json's.
@@ -46,11 +71,11 @@ const QUOTED: usize = 60;
 impl<'a> Json<'a> {
     /// Parses one record; lists, objects and texts with escapes stand in the arena. What is refused is left to serde_json to explain.
     pub(crate) fn parse(text: &'a str, arena: &'a Bump) -> Result<Self, Rejection> {
-        Self::parse_with(text, arena, MAX_DEPTH, None)
+        Self::parse_with(text, arena, MAX_DEPTH, &mut Everything)
     }
 
     /// As [`Self::parse`], down to a depth, and takes out what `clean` finds.
-    pub(crate) fn parse_with(text: &'a str, arena: &'a Bump, max_depth: usize, clean: Option<&mut dyn Clean>) -> Result<Self, Rejection> {
+    pub(crate) fn parse_with(text: &'a str, arena: &'a Bump, max_depth: usize, clean: &mut impl Clean) -> Result<Self, Rejection> {
         Parser::new(text, arena, max_depth.min(MAX_DEPTH), clean).parse().ok_or_else(|| why_refused(text))
     }
 

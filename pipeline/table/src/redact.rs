@@ -4,6 +4,7 @@
 //! the texts of the keys in [`RedactSettings::hash`] become keyed hashes. What goes to quarantine is no proper record, so it is cleaned
 //! once more as a whole.
 
+mod cleaner;
 mod email;
 mod hash;
 mod key;
@@ -16,11 +17,11 @@ use std::fmt;
 
 use regex::Regex;
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::xxh3_64;
 
 use self::hash::keyed_hash;
 use self::strings::{Piece, rewrite};
-use crate::json::Clean;
+
+pub(crate) use self::cleaner::Cleaner;
 
 /// What is taken out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,7 +81,7 @@ pub enum RedactError {
 
 /// Where a text stands, as far as it matters for what it may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+pub(crate) enum Place {
     /// People wrote it, or nobody knows who.
     Free,
     /// A program made it: an id, a time. Runs of digits and of mixed letters are what it is made of.
@@ -166,6 +167,12 @@ impl Redactor {
         Ok(Self { settings: settings.clone(), patterns, hashed_in_text, salt: salt.as_bytes().to_vec() })
     }
 
+    /// Whether the settings name anything at all.
+    pub fn takes_out_anything(&self) -> bool {
+        let RedactSettings { emails, phones, keys, patterns, hash, .. } = &self.settings;
+        *emails || *phones || *keys || !patterns.is_empty() || !hash.is_empty()
+    }
+
     /// Cleans the strings of a record, keys and values; the text stays JSON where it was.
     pub(crate) fn record<'t>(&self, text: &'t str, counts: &mut RedactCounts) -> Cow<'t, str> {
         let detectors = self.detectors(text);
@@ -181,9 +188,7 @@ impl Redactor {
 
     /// Cleans the texts of records while they are parsed.
     pub(crate) fn cleaner(&self) -> Cleaner<'_> {
-        let detectors = DETECTORS.iter().filter(|detector| (detector.wanted)(&self.settings)).collect();
-        let (keys, known) = (Vec::new(), vec![None; KNOWN]);
-        Cleaner { redactor: self, detectors, counts: RedactCounts::new(), keys, next_key: 0, known }
+        Cleaner::new(self)
     }
 
     /// The wanted detectors that may find something in a record.
@@ -243,114 +248,6 @@ impl Redactor {
         cleaned
     }
 }
-
-/// Cleans the texts of many records. Most texts of a log are its keys and a few words that come again and again: those that held nothing
-/// are remembered.
-pub(crate) struct Cleaner<'r> {
-    redactor: &'r Redactor,
-    detectors: Vec<&'static Detector>,
-    /// What was taken out of the record at hand.
-    counts: RedactCounts,
-    /// Harmless keys of the first record in their order, which is that of most records; the one that is expected next.
-    keys: Vec<Box<str>>,
-    next_key: usize,
-    /// Texts that hold nothing wherever they stand, each in the place that its digest gives.
-    known: Vec<Option<Box<str>>>,
-}
-
-/// Texts that a [`Cleaner`] remembers, a power of two, and the length of the longest.
-const KNOWN: usize = 512;
-const LONGEST_KNOWN: usize = 64;
-
-/// Keys that a record may leave out between two that are expected.
-const LEFT_OUT: usize = 8;
-
-impl Cleaner<'_> {
-    /// Ends a record: what was taken out of it.
-    pub(crate) fn end_record(&mut self) -> RedactCounts {
-        self.next_key = 0;
-        std::mem::take(&mut self.counts)
-    }
-
-    fn is_clean_anywhere(&self, text: &str) -> bool {
-        self.redactor.text(text, Place::Free, &self.detectors, &mut RedactCounts::new()).is_none()
-    }
-
-    fn clean(&mut self, text: &str, place: Place) -> Option<String> {
-        let redactor = self.redactor;
-        if redactor.patterns.is_empty() && is_harmless(text, place) {
-            return None;
-        }
-        if place == Place::Identifier || text.len() > LONGEST_KNOWN {
-            return redactor.text(text, place, &self.detectors, &mut self.counts);
-        }
-        let at = xxh3_64(text.as_bytes()) as usize % KNOWN;
-        if self.known[at].as_deref() == Some(text) {
-            return None;
-        }
-        let cleaned = redactor.text(text, place, &self.detectors, &mut self.counts);
-        // A name may be no secret only because it is one.
-        if cleaned.is_none() && (place == Place::Free || self.is_clean_anywhere(text)) {
-            self.known[at] = Some(text.into());
-        }
-        cleaned
-    }
-}
-
-impl Clean for Cleaner<'_> {
-    fn known_key(&mut self, text: &str) -> Option<usize> {
-        let is_at = |known: &str| text.as_bytes().get(known.len()) == Some(&b'"') && text.as_bytes().starts_with(known.as_bytes());
-        let (left_out, known) = self.keys.iter().skip(self.next_key).take(LEFT_OUT).enumerate().find(|(_, known)| is_at(known))?;
-        self.next_key += left_out + 1;
-        Some(known.len())
-    }
-
-    fn key(&mut self, key: &str) -> Option<String> {
-        let cleaned = self.clean(key, Place::Name);
-        // What JSON escapes is written otherwise than it reads.
-        let is_plain = key.bytes().all(|byte| !matches!(byte, b'"' | b'\\' | 0..0x20));
-        if cleaned.is_none() && is_plain && self.next_key == self.keys.len() && self.keys.len() < KNOWN {
-            self.keys.push(key.into());
-            self.next_key += 1;
-        }
-        cleaned
-    }
-
-    fn text(&mut self, key: &str, text: &str) -> Option<String> {
-        let redactor = self.redactor;
-        if redactor.settings.hash.iter().any(|hashed| hashed == key) {
-            return redactor.hashed(text, &mut self.counts);
-        }
-        self.clean(text, place_of(key))
-    }
-}
-
-/// Whether one look shows that a text holds none of [`DETECTORS`]. A short one: too short for a key, too few digits for a telephone
-/// number, and no address. An identifier: hardly any letter but those of hexadecimal digits and times.
-fn is_harmless(text: &str, place: Place) -> bool {
-    let bytes = text.bytes();
-    if text.len() < key::SHORTEST {
-        let weight = |byte: u8| if byte == b'@' { phone::MIN_DIGITS } else { usize::from(byte.is_ascii_digit()) };
-        return bytes.map(weight).sum::<usize>() < phone::MIN_DIGITS;
-    }
-    place == Place::Identifier && bytes.map(|byte| usize::from(STRANGENESS[usize::from(byte)])).sum::<usize>() < 2
-}
-
-/// What every byte says against an identifier: whatever a detector finds in one has bytes that sum up to 2.
-const STRANGENESS: [u8; 256] = {
-    let mut strangeness = [1; 256];
-    let usual = b"0123456789abcdefTZ-:. ";
-    let mut at = 0;
-    while at < usual.len() {
-        strangeness[usual[at] as usize] = 0;
-        at += 1;
-    }
-    // An address, an international telephone number, a password in the address of a server.
-    strangeness[b'@' as usize] = 2;
-    strangeness[b'+' as usize] = 2;
-    strangeness[b'/' as usize] = 2;
-    strangeness
-};
 
 /// Puts a mark in the place of every range, counts and forgets the ranges.
 fn replace(

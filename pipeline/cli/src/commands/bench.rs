@@ -49,7 +49,7 @@ pub(crate) enum Kind {
 pub(crate) fn run(kind: &Kind, project: &ProjectArguments, messages: &Messages) -> anyhow::Result<Exit> {
     match kind {
         Kind::Drift(arguments) => drift::run(arguments, messages),
-        Kind::Ingest(arguments) => ingest::run(arguments, messages),
+        Kind::Ingest(arguments) => ingest::run(arguments, &project.set, messages),
         Kind::Train(arguments) => train::run(arguments, project, messages),
         Kind::Decisions(arguments) => router::run(&[router::Kind::Decisions], arguments, project, messages),
         Kind::Strategies(arguments) => router::run(&[router::Kind::Strategies], arguments, project, messages),

@@ -6,11 +6,11 @@ use bumpalo::Bump;
 use super::{Clean, Json};
 
 /// Parses one text from its start to its end.
-pub(super) struct Parser<'a, 'c> {
+pub(super) struct Parser<'a, 'c, C> {
     text: &'a str,
     at: usize,
     arena: &'a Bump,
-    clean: Option<&'c mut dyn Clean>,
+    clean: &'c mut C,
     /// Items of the lists, and pairs of the objects, that are being read.
     items: Vec<Json<'a>>,
     pairs: Vec<(&'a str, Json<'a>)>,
@@ -18,14 +18,14 @@ pub(super) struct Parser<'a, 'c> {
     max_depth: usize,
 }
 
-impl<'a, 'c> Parser<'a, 'c> {
-    pub(super) fn new(text: &'a str, arena: &'a Bump, max_depth: usize, clean: Option<&'c mut dyn Clean>) -> Self {
+impl<'a, 'c, C: Clean> Parser<'a, 'c, C> {
+    pub(super) fn new(text: &'a str, arena: &'a Bump, max_depth: usize, clean: &'c mut C) -> Self {
         Self { text, at: 0, arena, clean, items: Vec::new(), pairs: Vec::with_capacity(32), depth: 0, max_depth }
     }
 
     /// The value, or nothing where the text is no JSON.
     pub(super) fn parse(mut self) -> Option<Json<'a>> {
-        let value = self.value("")?;
+        let value = self.value(self.clean.no_key())?;
         self.skip_blanks();
         (self.at == self.text.len()).then_some(value)
     }
@@ -48,11 +48,11 @@ impl<'a, 'c> Parser<'a, 'c> {
         Some(byte)
     }
 
-    fn value(&mut self, key: &str) -> Option<Json<'a>> {
+    fn value(&mut self, key: C::Key) -> Option<Json<'a>> {
         match self.mark()? {
             b'"' => {
                 let text = self.string()?;
-                let changed = self.clean.as_mut().and_then(|clean| clean.text(key, text));
+                let changed = self.clean.text(key, text);
                 Some(Json::Text(changed.map_or(text, |changed| self.arena.alloc_str(&changed))))
             }
             b'{' => self.object(),
@@ -83,11 +83,11 @@ impl<'a, 'c> Parser<'a, 'c> {
                 if mark != b'"' {
                     return None;
                 }
-                let key = self.key()?;
+                let (key, says) = self.key()?;
                 if self.mark()? != b':' {
                     return None;
                 }
-                let value = self.value(key)?;
+                let value = self.value(says)?;
                 self.pairs.push((key, value));
                 match self.mark()? {
                     b',' => mark = self.mark()?,
@@ -103,19 +103,18 @@ impl<'a, 'c> Parser<'a, 'c> {
     }
 
     /// A key whose first quote was passed.
-    fn key(&mut self) -> Option<&'a str> {
-        let Some(clean) = &mut self.clean else { return self.string() };
+    fn key(&mut self) -> Option<(&'a str, C::Key)> {
         let rest = self.text.get(self.at..)?;
-        if let Some(length) = clean.known_key(rest) {
+        if let Some((length, says)) = self.clean.known_key(rest) {
             self.at += length + 1;
-            return rest.get(..length);
+            return Some((rest.get(..length)?, says));
         }
         let key = self.string()?;
-        let changed = self.clean.as_mut().and_then(|clean| clean.key(key));
-        Some(changed.map_or(key, |changed| self.arena.alloc_str(&changed)))
+        let (changed, says) = self.clean.key(key);
+        Some((changed.map_or(key, |changed| self.arena.alloc_str(&changed)), says))
     }
 
-    fn list(&mut self, key: &str) -> Option<Json<'a>> {
+    fn list(&mut self, key: C::Key) -> Option<Json<'a>> {
         self.enter()?;
         let first = self.items.len();
         self.skip_blanks();

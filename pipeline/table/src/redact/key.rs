@@ -74,7 +74,7 @@ static HINTS: LazyLock<Option<Regex>> = LazyLock::new(|| {
 static WORDS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new("(?i:key|secret|token|passw|passphrase|pwd|credential)").ok());
 
 /// Length from which a run is long enough to be a random token.
-const SHORTEST_RUN: usize = 24;
+pub(super) const SHORTEST_RUN: usize = 24;
 
 /// Shortest text that can hold a secret.
 pub(super) const SHORTEST: usize = 12;

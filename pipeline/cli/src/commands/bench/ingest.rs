@@ -1,4 +1,5 @@
-//! `bench ingest`: a generated log read in full, then nothing, then one more day; beside other tools where they are found.
+//! `bench ingest`: a generated log read in full, then nothing, then one more day; beside other tools where they are found. Settings that
+//! are changed with `--set` are those of the measured ingests: `--set ingest.redact.emails=false`.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -75,8 +76,8 @@ struct Spent {
 /// The script that runs other tools; part of the program, so that it is found wherever the program is.
 const PEERS: &str = include_str!("../../../../../tests/peers/ingest.py");
 
-/// Measures, and shows the results side by side.
-pub(crate) fn run(arguments: &Arguments, messages: &Messages) -> anyhow::Result<Exit> {
+/// Measures, and shows the results side by side. `set`: settings of the measured ingests.
+pub(crate) fn run(arguments: &Arguments, set: &[String], messages: &Messages) -> anyhow::Result<Exit> {
     if arguments.days < 2 {
         bail!("`--days` must be 2 or more: the last day is ingested on its own");
     }
@@ -90,7 +91,7 @@ pub(crate) fn run(arguments: &Arguments, messages: &Messages) -> anyhow::Result<
     let held_back = generate(arguments, &raw)?;
     let mut results = Vec::new();
     let full_bytes = size_of(&raw)?;
-    let (spent, rows) = ingest(project)?;
+    let (spent, rows) = ingest(project, set)?;
     let full = Measured::new("routewright, all but the last day", rows, full_bytes, &spent);
     results.push(full.clone());
     let peers = match &arguments.peer_python {
@@ -99,7 +100,7 @@ pub(crate) fn run(arguments: &Arguments, messages: &Messages) -> anyhow::Result<
     };
     results.extend(peers);
     append(&held_back, &raw)?;
-    let (spent, all_rows) = ingest(project)?;
+    let (spent, all_rows) = ingest(project, set)?;
     let more = Measured::new("routewright, one more day", all_rows - rows, size_of(&raw)? - full_bytes, &spent);
     let share = |part: Option<f64>, whole: Option<f64>| part.zip(whole).map(|(part, whole)| part / whole);
     let shares = (share(more.cpu_seconds, full.cpu_seconds), more.wall_seconds / full.wall_seconds);
@@ -129,7 +130,7 @@ pub(crate) fn run(arguments: &Arguments, messages: &Messages) -> anyhow::Result<
         shares.1 * 100.0
     );
     let result = json!({
-        "schema_version": 1, "bytes": full_bytes, "days": arguments.days - 1, "results": results,
+        "schema_version": 1, "bytes": full_bytes, "days": arguments.days - 1, "settings": set, "results": results,
         "one_more_day": { "cpu_share": shares.0, "wall_share": shares.1 },
     });
     messages.result(&text, &result)?;
@@ -188,10 +189,11 @@ fn size_of(folder: &Path) -> anyhow::Result<u64> {
     Ok(n_bytes)
 }
 
-/// Runs `routewright ingest` in a project; what it took, and the decisions in its tables.
-fn ingest(project: &Path) -> anyhow::Result<(Spent, u64)> {
+/// Runs `routewright ingest` in a project, with some settings changed; what it took, and the decisions in its tables.
+fn ingest(project: &Path, set: &[String]) -> anyhow::Result<(Spent, u64)> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.arg("--project").arg(project).args(["--quiet", "--set", "ingest.input=[\"data/raw\"]", "ingest"]);
+    command.arg("--project").arg(project).args(["--quiet", "--set", "ingest.input=[\"data/raw\"]"]);
+    command.args(set.iter().flat_map(|changed| ["--set", changed])).arg("ingest");
     let (spent, output) = spend(&mut command)?;
     if !output.is_empty() && !project.join("data/ingest.json").exists() {
         bail!("the ingest failed: {output}");
