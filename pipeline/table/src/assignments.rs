@@ -2,6 +2,7 @@
 
 mod days;
 mod joined;
+mod plain;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -169,10 +170,10 @@ fn arrays(rows: &[Assignment]) -> Vec<ArrayRef> {
     ]
 }
 
-/// Writes tasks as a Parquet file.
-fn write_file(rows: &[Assignment], path: &Path) -> Result<(), TableError> {
+/// Writes tasks, as one array per column, as a Parquet file.
+fn write_file(columns: Vec<ArrayRef>, path: &Path) -> Result<(), TableError> {
     let mut writer = TableWriter::create(path, fields(ASSIGNMENT_COLUMNS))?;
-    writer.write(arrays(rows))?;
+    writer.write(columns)?;
     writer.finish(&provenance(env!("CARGO_PKG_VERSION"), &[]))
 }
 

@@ -4,20 +4,20 @@
 //! say nothing of each other. So the names of all rows are kept, as digests, and what is linked to a day that changed is found out with them.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::hash::BuildHasherDefault;
 use std::path::Path;
 
-use polars::prelude::*;
+use arrow::array::{Array, ArrayRef, StringArray};
 use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::joined::{TASK, assignments};
-use super::{Assignment, GROUP, write_file};
+use super::plain::{as_text, columns_of_day, is_all_gateway, plain_tasks};
+use super::{Assignment, GROUP, arrays, write_file};
 use crate::decisions::{Decisions, day_name};
 use crate::error::TableError;
-use crate::scan::scan_days;
 use crate::unhashed::Unhashed;
 use crate::write::{PART, link_file};
 
@@ -69,12 +69,12 @@ fn write_in_parts(decisions: &Decisions, earlier: Option<EarlierAssignments<'_>>
         Some((earlier, before)) => days_to_write(&names, before, earlier.written),
         None => names.keys().copied().collect(),
     };
-    let batches = batches(decisions, &again, at_once);
-    let shared = if batches.len() > 1 { Some(shared_names(&names)) } else { None };
+    let shared = shared_names(&names, &again);
+    let sought = write_plain_days(decisions, &again, &names, &shared, to)?;
+    let batches = batches(decisions, &sought, at_once);
     batches.par_iter().try_for_each(|batch| {
-        let known_elsewhere = |name: &u64| shared.as_ref().is_none_or(|shared| shared.contains(name));
         let all = batch.iter().filter_map(|day| names.get(day)).flat_map(|rows| rows.iter().flatten().copied());
-        let mut sources = linked(all.filter(known_elsewhere).collect(), &names);
+        let mut sources = linked(all.filter(|name| shared.contains(name)).collect(), &names);
         sources.extend(batch.iter().copied());
         let rows = assignments(&decisions.only(&sources))?;
         rows.chunk_by(|a, b| a.timestamp.day() == b.timestamp.day()).try_for_each(|rows| write_day(rows, batch, to))
@@ -95,6 +95,29 @@ fn write_in_parts(decisions: &Decisions, earlier: Option<EarlierAssignments<'_>>
     Ok(())
 }
 
+/// Writes the tasks of days that stand for themselves: days of a gateway's rows only, none of whose names stands in another day. Gives the
+/// days whose tasks have to be looked for.
+fn write_plain_days<'n>(
+    decisions: &Decisions,
+    days: &BTreeSet<&'n str>,
+    names: &NamesByDay<'_>,
+    shared: &NameSet,
+    to: &Path,
+) -> Result<BTreeSet<&'n str>, TableError> {
+    let write = |day: &&'n str| -> Result<Option<&'n str>, TableError> {
+        let is_linked = names.get(day).is_none_or(|rows| !shared.is_empty() && rows.iter().flatten().any(|name| shared.contains(name)));
+        match if is_linked { None } else { plain_tasks(decisions, day)? } {
+            Some(columns) => {
+                let folder = to.join(format!("day={day}"));
+                fs::create_dir_all(&folder).map_err(|error| TableError::write(&folder, error))?;
+                write_file(columns, &folder.join(PART)).map(|()| None)
+            }
+            None => Ok(Some(*day)),
+        }
+    };
+    days.par_iter().filter_map(|day| write(day).transpose()).collect()
+}
+
 /// Writes the tasks of one day, if it is one of the wanted.
 fn write_day(rows: &[Assignment], wanted: &BTreeSet<&str>, to: &Path) -> Result<(), TableError> {
     let day = rows.first().map_or(String::new(), |row| day_name(row.timestamp.day()));
@@ -103,7 +126,7 @@ fn write_day(rows: &[Assignment], wanted: &BTreeSet<&str>, to: &Path) -> Result<
     }
     let folder = to.join(format!("day={day}"));
     fs::create_dir_all(&folder).map_err(|error| TableError::write(&folder, error))?;
-    write_file(rows, &folder.join(PART))
+    write_file(arrays(rows), &folder.join(PART))
 }
 
 /// The names of every row: of days that were not written since, those that stand with the earlier tasks.
@@ -125,23 +148,35 @@ fn names_now<'n>(
 
 /// The names of the rows of a day.
 fn names_of_day(decisions: &Decisions, day: &str) -> Result<Vec<Names>, TableError> {
-    let failed = |error| TableError::query(decisions.folder(), error);
-    let wanted = ["trace_id", "query_id", "query", GROUP, TASK].map(|column| (column, DataType::String));
-    let mut frame = scan_days(&decisions.only(&BTreeSet::from([day])), &wanted)?.collect().map_err(failed)?;
-    frame.rechunk_mut();
-    let column = |name: &str| frame.column(name).and_then(|column| column.str()).map_err(failed);
-    let (ids, queries, groups, tasks) = (column("trace_id")?, column("query")?, column(GROUP)?, column(TASK)?);
-    let own_tasks = column("query_id")?;
-    let digest = |text: Option<&str>| xxh3_64(text.unwrap_or_default().as_bytes());
+    let (n_rows, [own_tasks, queries, groups]) = columns_of_day(decisions, day, ["query_id", "query", GROUP])?;
+    let own_tasks = texts(own_tasks.as_ref());
+    if groups.as_ref().is_some_and(|groups| is_all_gateway(groups, queries.as_ref())) {
+        return Ok((0..n_rows).map(|row| [digest(text(own_tasks, row)); 2]).collect());
+    }
+    let (queries, groups) = (texts(queries.as_ref()), groups.as_ref());
+    let (_, [ids, tasks]) = columns_of_day(decisions, day, ["trace_id", TASK])?;
+    let (ids, tasks) = (texts(ids.as_ref()), tasks.as_ref().and_then(as_text));
     let of = |row| {
-        let is_gateway = groups.get(row).is_some() && queries.get(row).unwrap_or_default().is_empty();
+        let is_gateway = groups.is_some_and(|groups| groups.is_valid(row)) && text(queries, row).unwrap_or_default().is_empty();
         if is_gateway {
-            return [digest(own_tasks.get(row)); 2];
+            return [digest(text(own_tasks, row)); 2];
         }
-        let id = digest(ids.get(row));
-        [tasks.get(row).map_or(id, |task| digest(Some(task))), id]
+        let id = digest(text(ids, row));
+        [text(tasks.as_ref(), row).map_or(id, |task| digest(Some(task))), id]
     };
-    Ok((0..frame.height()).map(of).collect())
+    Ok((0..n_rows).map(of).collect())
+}
+
+fn digest(text: Option<&str>) -> u64 {
+    xxh3_64(text.unwrap_or_default().as_bytes())
+}
+
+fn texts(column: Option<&ArrayRef>) -> Option<&StringArray> {
+    column?.as_any().downcast_ref()
+}
+
+fn text(column: Option<&StringArray>, row: usize) -> Option<&str> {
+    column.filter(|column| column.is_valid(row)).map(|column| column.value(row))
 }
 
 /// The days whose tasks may be others than before: those linked to days that are new, gone or written since.
@@ -180,19 +215,34 @@ fn batches<'n>(decisions: &Decisions, days: &BTreeSet<&'n str>, at_once: u64) ->
     batches
 }
 
-/// Names that stand in several days: only through these do days depend on each other.
-fn shared_names(names: &NamesByDay<'_>) -> NameSet {
-    let mut all = Vec::with_capacity(names.values().map(|rows| rows.len()).sum());
-    for (position, rows) in (0_u32..).zip(names.values()) {
-        for [task, id] in rows.iter() {
-            all.push((*task, position));
-            if task != id {
-                all.push((*id, position));
+/// Names of some days that stand in other days, too: only through these do days depend on each other.
+fn shared_names(names: &NamesByDay<'_>, days: &BTreeSet<&str>) -> NameSet {
+    /// Names that are looked at together: their table stays in the cache.
+    const TOGETHER: usize = 64 << 10;
+    let n_names: usize = days.iter().filter_map(|day| names.get(day)).map(|rows| rows.len()).sum();
+    let n_parts = (n_names / TOGETHER + 1) as u64;
+    let of_part = |part: u64| {
+        // Tables go by the bits at both ends of a digest.
+        let is_in_part = |name: &u64| n_parts == 1 || (name >> 24) % n_parts == part;
+        let mut day_of: HashMap<u64, usize, BuildHasherDefault<Unhashed>> = HashMap::default();
+        let mut shared = Vec::new();
+        for (position, rows) in days.iter().filter_map(|day| names.get(day)).enumerate() {
+            for name in distinct(rows).filter(is_in_part) {
+                let first = *day_of.entry(name).or_insert(position);
+                shared.extend((first != position).then_some(name));
             }
         }
-    }
-    all.par_sort_unstable();
-    all.windows(2).filter(|pair| pair[0].0 == pair[1].0 && pair[0].1 != pair[1].1).map(|pair| pair[0].0).collect()
+        for (_, rows) in names.iter().filter(|(day, _)| !days.contains(*day)) {
+            shared.extend(distinct(rows).filter(|name| is_in_part(name) && day_of.contains_key(name)));
+        }
+        shared
+    };
+    (0..n_parts).into_par_iter().flat_map_iter(of_part).collect()
+}
+
+/// The names of rows, those that stand twice in a row once.
+fn distinct(rows: &[Names]) -> impl Iterator<Item = u64> {
+    rows.iter().flat_map(|[task, id]| [Some(*task), (task != id).then_some(*id)]).flatten()
 }
 
 /// Days with rows that names lead to, directly or through other rows' names.
@@ -324,6 +374,8 @@ mod tests {
         assert_eq!(days(&[1]), ["1", "2", "3"]);
         assert_eq!(days(&[8]), ["4"]);
         assert_eq!(days(&[7]), [""; 0]);
-        assert_eq!(shared_names(&names).len(), 2);
+        let all = names.keys().copied().collect();
+        assert_eq!(shared_names(&names, &all).len(), 2);
+        assert_eq!(shared_names(&names, &BTreeSet::from(["1"])), NameSet::from_iter([3]));
     }
 }

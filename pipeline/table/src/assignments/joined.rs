@@ -13,12 +13,12 @@ use crate::scan::scan_days;
 /// Key of the task among the further scalars of other logs.
 pub(super) const TASK: &str = "log.task_id";
 /// Keys that a gateway may log beside what it must.
-const ROUTING_MS: &str = "log.latency_ms";
-const CONTEXT_FOUND: &str = "log.rag_hit";
-const CONTEXT_COUNT: &str = "log.rag_context_count";
-const ERROR: &str = "log.error";
-const FALLBACK: &str = "log.fallback";
-const HALLUCINATION: &str = "log.hallucination_detected";
+pub(super) const ROUTING_MS: &str = "log.latency_ms";
+pub(super) const CONTEXT_FOUND: &str = "log.rag_hit";
+pub(super) const CONTEXT_COUNT: &str = "log.rag_context_count";
+pub(super) const ERROR: &str = "log.error";
+pub(super) const FALLBACK: &str = "log.fallback";
+pub(super) const HALLUCINATION: &str = "log.hallucination_detected";
 
 /// What a group may be called.
 const GROUPS: [&str; 2] = ["control", "treatment"];
@@ -149,7 +149,7 @@ impl<'f> Logged<'f> {
             group: self.groups.get(row).unwrap_or_default().to_owned(),
             path: self.paths.get(row).unwrap_or_default().to_owned(),
             confidence: self.confidences.get(row),
-            routing_ms: number(self.routing.get(row)).filter(|millis| 0.0 <= *millis),
+            routing_ms: routing_time(self.routing.get(row)),
             context_found: flag(self.found.get(row)).or(number(self.counts.get(row)).map(|count| count > 0.0)),
             fallback: flag(self.fallbacks.get(row)),
             routing_error: flag(self.errors.get(row)),
@@ -159,8 +159,13 @@ impl<'f> Logged<'f> {
     }
 }
 
+/// Milliseconds that routing took.
+pub(super) fn routing_time(text: Option<&str>) -> Option<f64> {
+    text.and_then(|text| text.parse().ok()).filter(|millis: &f64| 0.0 <= *millis)
+}
+
 /// A flag, or a message that is there.
-fn flag(text: Option<&str>) -> Option<bool> {
+pub(super) fn flag(text: Option<&str>) -> Option<bool> {
     text.map(|text| !matches!(text, "" | "false" | "0" | "0.0" | "none"))
 }
 
