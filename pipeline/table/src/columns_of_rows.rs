@@ -118,13 +118,31 @@ impl Filling {
         }
     }
 
+    /// The values so far. The next ones find memory for as many, so that columns do not grow by and by.
     fn finish(&mut self) -> ArrayRef {
         match self {
-            Self::Time(column) => Arc::new(column.finish()),
-            Self::Text(column) => Arc::new(texts(column)),
+            Self::Time(column) => {
+                let array = column.finish();
+                *column = TimestampMicrosecondBuilder::with_capacity(array.len()).with_timezone("UTC");
+                Arc::new(array)
+            }
+            Self::Text(column) => {
+                let array = texts(column);
+                let n_bytes = array.value_data().len();
+                *column = BinaryBuilder::with_capacity(array.len(), n_bytes + n_bytes / 8);
+                Arc::new(array)
+            }
             Self::Texts(column) => Arc::new(column.finish()),
-            Self::Number(column) => Arc::new(column.finish()),
-            Self::Integer(column) => Arc::new(column.finish()),
+            Self::Number(column) => {
+                let array = column.finish();
+                *column = Float64Builder::with_capacity(array.len());
+                Arc::new(array)
+            }
+            Self::Integer(column) => {
+                let array = column.finish();
+                *column = Int64Builder::with_capacity(array.len());
+                Arc::new(array)
+            }
             Self::Flag(column) => Arc::new(column.finish()),
         }
     }
@@ -482,8 +500,9 @@ mod tests {
     fn a_settled_row_counts_its_keys_once_and_what_was_ignored() {
         let mut draft = full();
         draft.extras.settle();
+        let (keys, _) = draft.extras.take_seen();
         let counts: Vec<(&str, [u64; 4], u64)> =
-            draft.extras.keys.by_name().into_iter().map(|(name, (_, entry))| (name, entry.kinds, entry.ignored)).collect();
+            keys.by_name().into_iter().map(|(name, (_, entry))| (name, entry.kinds, entry.ignored)).collect();
         assert_eq!(
             counts,
             [

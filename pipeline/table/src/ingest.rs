@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use routewright_domain::Timestamp;
+
 use crate::decisions::day_name;
 use crate::error::{IngestError, TableError};
 use crate::extras::Keys;
@@ -18,7 +20,7 @@ use crate::redact::Redactor;
 use crate::report::{FileReport, IngestReport};
 use crate::shapes::Shapes;
 use crate::source::{OpenFile, find, open, open_at, read_pieces};
-use crate::spill::Spill;
+use crate::spill::{NewRow, Spill};
 use crate::state::{FileState, Standing, State, StatePlaces, standings};
 use crate::wide::MatrixSettings;
 use crate::write::{Kept, Writing, link_day};
@@ -359,7 +361,9 @@ impl<'s> Ingest<'s> {
             file: (self.files.len() - 1) as u32,
             ..row.entry
         };
-        self.spill.push(routewright_domain::Timestamp(entry.timestamp), sequence, row.range.clone());
+        let file = self.files.len() - 1;
+        let (timestamp, shapes, range) = (Timestamp(entry.timestamp), row.shapes, row.range.clone());
+        self.spill.push(&NewRow { timestamp, sequence, file, shapes, range });
         let folder = &self.places.decisions;
         self.ledger.push(entry, folder).map_err(|error| TableError::write(folder, error).into())
     }
@@ -532,7 +536,8 @@ impl<'s> Ingest<'s> {
                     if digests(&parsed.entry) != digests(row) {
                         return Err(changed());
                     }
-                    self.spill.push(routewright_domain::Timestamp(row.timestamp), self.kept.add_row(), parsed.range);
+                    let (timestamp, sequence) = (Timestamp(row.timestamp), self.kept.add_row());
+                    self.spill.push(&NewRow { timestamp, sequence, file, shapes: parsed.shapes, range: parsed.range });
                 }
             }
         }

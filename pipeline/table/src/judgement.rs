@@ -104,7 +104,7 @@ impl Judgement {
     fn count(&mut self, row: &Entry, before: Verdict, kept: &mut Kept, of_day: &mut OfDay) {
         let is_kept = row.verdict == Verdict::Kept;
         match row.sequence {
-            Some(sequence) if !is_kept => kept.drop_row(sequence),
+            Some(sequence) if !is_kept => kept.drop_row(sequence, row.day()),
             Some(_) => of_day.is_touched = true,
             None => of_day.is_touched |= (before == Verdict::Kept) != is_kept,
         }

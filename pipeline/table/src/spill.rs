@@ -1,9 +1,8 @@
 //! Rows by day in the order (timestamp, id), whatever order they come in and however many they are: sorted runs in memory and, past a
 //! budget, in one temporary file, merged when a day is read.
 
-use std::borrow::Cow;
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
@@ -32,12 +31,47 @@ struct Run {
     length: u64,
 }
 
+/// A row that is taken.
+#[derive(Clone, Debug)]
+pub(crate) struct NewRow {
+    /// When the decision was made.
+    pub(crate) timestamp: Timestamp,
+    /// Its place in the order of reading.
+    pub(crate) sequence: u64,
+    /// Position of its file.
+    pub(crate) file: usize,
+    /// Digests of its shapes.
+    pub(crate) shapes: [u64; 2],
+    /// Its bytes in the last buffer.
+    pub(crate) range: Range<usize>,
+}
+
+/// What all rows of a day have, dropped ones too.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Traits {
+    /// Digests of their shapes.
+    pub(crate) shapes: BTreeSet<[u64; 2]>,
+    /// Positions of their files.
+    pub(crate) files: BTreeSet<usize>,
+    /// Of the row that was taken last.
+    last: Option<([u64; 2], usize)>,
+}
+
+/// Rows of one day.
+#[derive(Default)]
+struct Day {
+    /// Those in memory.
+    slots: Vec<Slot>,
+    /// Those in the temporary file.
+    runs: Vec<Run>,
+    traits: Traits,
+}
+
 /// Rows by day.
 pub(crate) struct Spill {
     /// Buffers of rows, as they were parsed.
     pieces: Vec<Vec<u8>>,
-    days: BTreeMap<i64, Vec<Slot>>,
-    runs: BTreeMap<i64, Vec<Run>>,
+    days: BTreeMap<i64, Day>,
     /// Bytes in memory, and how many there may be.
     held: usize,
     budget: usize,
@@ -51,7 +85,7 @@ const HEADER: usize = 20;
 impl Spill {
     /// Holds up to a number of bytes in memory.
     pub(crate) fn new(budget: usize) -> Self {
-        Self { pieces: Vec::new(), days: BTreeMap::new(), runs: BTreeMap::new(), held: 0, budget, file: None, written: 0 }
+        Self { pieces: Vec::new(), days: BTreeMap::new(), held: 0, budget, file: None, written: 0 }
     }
 
     /// Takes a buffer of rows. `folder`: where the temporary file is made when it is needed.
@@ -65,46 +99,52 @@ impl Spill {
     }
 
     /// Takes a row of the last buffer.
-    pub(crate) fn push(&mut self, timestamp: Timestamp, sequence: u64, row: Range<usize>) {
+    pub(crate) fn push(&mut self, row: &NewRow) {
+        let NewRow { timestamp, sequence, file, shapes, range } = row;
         let piece = self.pieces.len().saturating_sub(1) as u32;
         // Buffers are of a few hundred rows: `PIECE` of at most `max_record_bytes`.
-        let slot = Slot { timestamp: timestamp.0, sequence, piece, start: row.start as u32, length: row.len() as u32 };
-        self.days.entry(timestamp.day()).or_default().push(slot);
+        let slot = Slot { timestamp: timestamp.0, sequence: *sequence, piece, start: range.start as u32, length: range.len() as u32 };
+        let day = self.days.entry(timestamp.day()).or_default();
+        day.slots.push(slot);
+        let traits = &mut day.traits;
+        if traits.last != Some((*shapes, *file)) {
+            traits.shapes.insert(*shapes);
+            traits.files.insert(*file);
+            traits.last = Some((*shapes, *file));
+        }
         self.held += size_of::<Slot>();
     }
 
     /// Days that have rows, in order.
     pub(crate) fn days(&self) -> Vec<i64> {
-        let mut days: Vec<i64> = self.days.keys().chain(self.runs.keys()).copied().collect();
-        days.sort_unstable();
-        days.dedup();
-        days
+        self.days.keys().copied().collect()
+    }
+
+    /// What the rows of a day have.
+    pub(crate) fn traits(&self, day: i64) -> Traits {
+        self.days.get(&day).map(|day| day.traits.clone()).unwrap_or_default()
     }
 
     /// Sorts what is still in memory, so that days can be read.
     pub(crate) fn finish(&mut self) {
         let pieces = &self.pieces;
-        self.days.par_iter_mut().for_each(|(_, slots)| sort(slots, pieces));
+        self.days.par_iter_mut().for_each(|(_, day)| sort(&mut day.slots, pieces));
     }
 
     /// The rows of a day in the order (timestamp, id, sequence).
     pub(crate) fn read(&self, day: i64) -> io::Result<DayRows<'_>> {
         let mut sources = Vec::new();
-        for run in self.runs.get(&day).into_iter().flatten() {
+        let Some(day) = self.days.get(&day) else { return Ok(DayRows { sources, given: None }) };
+        for run in &day.runs {
             let Some(file) = &self.file else { continue };
             let mut file = File::open(file.path())?;
             file.seek(SeekFrom::Start(run.offset))?;
-            sources.push(Source::File { rest: io::BufReader::with_capacity(RUN_BUFFER, file.take(run.length)) });
+            let rest = io::BufReader::with_capacity(RUN_BUFFER, file.take(run.length));
+            sources.push(Source::File { rest, head: None, bytes: Vec::new() });
         }
-        if let Some(slots) = self.days.get(&day) {
-            sources.push(Source::Memory { pieces: &self.pieces, slots: slots.iter() });
-        }
-        let mut rows = DayRows { heads: Vec::with_capacity(sources.len()), sources };
-        for position in 0..rows.sources.len() {
-            let head = rows.sources[position].next()?;
-            rows.heads.push(head);
-        }
-        Ok(rows)
+        sources.push(Source::Memory { pieces: &self.pieces, slots: &day.slots });
+        sources.iter_mut().try_for_each(Source::begin)?;
+        Ok(DayRows { sources, given: None })
     }
 
     /// Writes everything in memory to the temporary file, one sorted run per day.
@@ -115,17 +155,20 @@ impl Spill {
             None => tempfile::Builder::new().prefix(".rows-").tempfile_in(folder)?,
         };
         let mut out = BufWriter::with_capacity(1 << 20, &file);
-        for (day, slots) in std::mem::take(&mut self.days) {
+        for day in self.days.values_mut() {
             let mut length = 0;
-            for slot in &slots {
+            // Their memory is given back: the next rows may be of other days.
+            for slot in std::mem::take(&mut day.slots) {
                 out.write_all(&slot.timestamp.to_le_bytes())?;
                 out.write_all(&slot.sequence.to_le_bytes())?;
                 out.write_all(&slot.length.to_le_bytes())?;
                 out.write_all(slot.row(&self.pieces))?;
                 length += HEADER as u64 + u64::from(slot.length);
             }
-            self.runs.entry(day).or_default().push(Run { offset: self.written, length });
-            self.written += length;
+            if length > 0 {
+                day.runs.push(Run { offset: self.written, length });
+                self.written += length;
+            }
         }
         out.flush()?;
         drop(out);
@@ -154,42 +197,60 @@ fn sort(slots: &mut [Slot], pieces: &[Vec<u8>]) {
 }
 
 /// A row as it is read back.
-#[derive(Debug)]
-pub(crate) struct Row<'a> {
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row<'r> {
     /// When the decision was made.
     pub(crate) timestamp: Timestamp,
     /// Its place in the order of reading.
     pub(crate) sequence: u64,
     /// Its content.
-    pub(crate) bytes: Cow<'a, [u8]>,
+    pub(crate) bytes: &'r [u8],
 }
 
 enum Source<'a> {
-    File { rest: io::BufReader<io::Take<File>> },
-    Memory { pieces: &'a [Vec<u8>], slots: std::slice::Iter<'a, Slot> },
+    /// Timestamp and sequence of the row at hand, and its bytes.
+    File { rest: io::BufReader<io::Take<File>>, head: Option<(i64, u64)>, bytes: Vec<u8> },
+    /// The row at hand is the first.
+    Memory { pieces: &'a [Vec<u8>], slots: &'a [Slot] },
 }
 
-impl<'a> Source<'a> {
-    fn next(&mut self) -> io::Result<Option<Row<'a>>> {
+impl Source<'_> {
+    /// Goes to the first row.
+    fn begin(&mut self) -> io::Result<()> {
         match self {
-            Source::Memory { pieces, slots } => Ok(slots.next().map(|slot| Row {
-                timestamp: Timestamp(slot.timestamp),
-                sequence: slot.sequence,
-                bytes: Cow::Borrowed(slot.row(pieces)),
-            })),
-            Source::File { rest } => {
-                let (mut timestamp, mut sequence, mut length) = ([0; 8], [0; 8], [0; 4]);
+            Self::File { .. } => self.advance(),
+            Self::Memory { .. } => Ok(()),
+        }
+    }
+
+    /// Goes to the next row.
+    fn advance(&mut self) -> io::Result<()> {
+        match self {
+            Self::Memory { slots, .. } => *slots = slots.get(1..).unwrap_or_default(),
+            Self::File { rest, head, bytes } => {
+                *head = None;
                 if io::BufRead::fill_buf(rest)?.is_empty() {
-                    return Ok(None);
+                    return Ok(());
                 }
+                let (mut timestamp, mut sequence, mut length) = ([0; 8], [0; 8], [0; 4]);
                 rest.read_exact(&mut timestamp)?;
                 rest.read_exact(&mut sequence)?;
                 rest.read_exact(&mut length)?;
-                let mut bytes = vec![0; u32::from_le_bytes(length) as usize];
-                rest.read_exact(&mut bytes)?;
-                let (timestamp, sequence) = (Timestamp(i64::from_le_bytes(timestamp)), u64::from_le_bytes(sequence));
-                Ok(Some(Row { timestamp, sequence, bytes: Cow::Owned(bytes) }))
+                bytes.resize(u32::from_le_bytes(length) as usize, 0);
+                rest.read_exact(bytes)?;
+                *head = Some((i64::from_le_bytes(timestamp), u64::from_le_bytes(sequence)));
             }
+        }
+        Ok(())
+    }
+
+    /// The row at hand; none at the end.
+    fn row(&self) -> Option<Row<'_>> {
+        match self {
+            Self::Memory { pieces, slots } => {
+                slots.first().map(|slot| Row { timestamp: Timestamp(slot.timestamp), sequence: slot.sequence, bytes: slot.row(pieces) })
+            }
+            Self::File { head, bytes, .. } => head.map(|(timestamp, sequence)| Row { timestamp: Timestamp(timestamp), sequence, bytes }),
         }
     }
 }
@@ -197,32 +258,27 @@ impl<'a> Source<'a> {
 /// Merges the runs of a day.
 pub(crate) struct DayRows<'a> {
     sources: Vec<Source<'a>>,
-    heads: Vec<Option<Row<'a>>>,
+    /// The source whose row was given last.
+    given: Option<usize>,
 }
 
-impl<'a> DayRows<'a> {
+impl DayRows<'_> {
     /// The next row, or nothing at the end of the day.
-    pub(crate) fn next(&mut self) -> io::Result<Option<Row<'a>>> {
-        if let [source] = self.sources.as_mut_slice() {
-            let following = source.next()?;
-            return Ok(std::mem::replace(&mut self.heads[0], following));
+    pub(crate) fn next(&mut self) -> io::Result<Option<Row<'_>>> {
+        if let Some(source) = self.given.take().and_then(|given| self.sources.get_mut(given)) {
+            source.advance()?;
         }
         // Runs are few: one per time that memory was full.
-        let first = (0..self.heads.len()).filter(|&at| self.heads[at].is_some()).min_by(|&a, &b| compare(&self.heads[a], &self.heads[b]));
-        let Some(first) = first else { return Ok(None) };
-        let following = self.sources[first].next()?;
-        Ok(std::mem::replace(&mut self.heads[first], following))
+        let rows = self.sources.iter().enumerate().filter_map(|(at, source)| Some((at, source.row()?)));
+        let Some((first, row)) = rows.min_by(|(_, a), (_, b)| compare(a, b)) else { return Ok(None) };
+        self.given = Some(first);
+        Ok(Some(row))
     }
 }
 
 /// The order of rows: timestamp, id, sequence.
-fn compare(a: &Option<Row<'_>>, b: &Option<Row<'_>>) -> Ordering {
-    match (a, b) {
-        (Some(a), Some(b)) => {
-            a.timestamp.cmp(&b.timestamp).then_with(|| trace_id(&a.bytes).cmp(trace_id(&b.bytes))).then(a.sequence.cmp(&b.sequence))
-        }
-        _ => b.is_some().cmp(&a.is_some()),
-    }
+fn compare(a: &Row<'_>, b: &Row<'_>) -> Ordering {
+    a.timestamp.cmp(&b.timestamp).then_with(|| trace_id(a.bytes).cmp(trace_id(b.bytes))).then(a.sequence.cmp(&b.sequence))
 }
 
 #[cfg(test)]
@@ -239,9 +295,9 @@ mod tests {
         for (sequence, (timestamp, id)) in (0..).zip(rows) {
             let mut bytes = Vec::new();
             encode(&Draft { trace_id: id.as_str().into(), ..Draft::default() }, &mut bytes);
-            let row = 0..bytes.len();
+            let row = NewRow { timestamp: Timestamp(*timestamp), sequence, file: 0, shapes: [0; 2], range: 0..bytes.len() };
             spill.begin_piece(bytes, folder.path()).unwrap();
-            spill.push(Timestamp(*timestamp), sequence, row);
+            spill.push(&row);
         }
         spill.finish();
         let mut order = Vec::new();

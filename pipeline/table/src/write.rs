@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
-use std::hash::BuildHasherDefault;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -17,8 +16,7 @@ use crate::ingest::IngestPlaces;
 use crate::parquet_file::{PATHS_KEY, TableReader, TableWriter, extra_fields, fields, provenance};
 use crate::rows::shapes;
 use crate::shapes::Shapes;
-use crate::spill::Spill;
-use crate::unhashed::Unhashed;
+use crate::spill::{Spill, Traits};
 
 /// Which of the rows that were read are kept, and of which file each is.
 #[derive(Default)]
@@ -26,6 +24,8 @@ pub(crate) struct Kept {
     n_sequences: u64,
     /// One bit per row: dropped, because another took its place.
     dropped: Vec<u64>,
+    /// Days that rows were dropped of.
+    thinned: BTreeSet<i64>,
     /// First row of every file that was read, and the file's position.
     files: Vec<(u64, usize)>,
 }
@@ -45,8 +45,9 @@ impl Kept {
         self.n_sequences - 1
     }
 
-    /// Drops a row.
-    pub(crate) fn drop_row(&mut self, sequence: u64) {
+    /// Drops a row of a day.
+    pub(crate) fn drop_row(&mut self, sequence: u64, day: i64) {
+        self.thinned.insert(day);
         if let Some(word) = self.dropped.get_mut((sequence / 64) as usize) {
             *word |= 1 << (sequence % 64);
         }
@@ -116,26 +117,34 @@ impl Writing<'_> {
         let mut rows = self.spill.read(day).map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {
             if !self.kept.is_dropped(row.sequence) {
-                take(row.timestamp, row.sequence, &row.bytes)?;
+                take(row.timestamp, row.sequence, row.bytes)?;
             }
         }
         Ok(())
     }
 
-    /// Writes the decisions of a day, and its layers where there are any.
-    fn write_day(&self, day: i64) -> Result<Written, TableError> {
-        let mut seen: HashSet<u64, BuildHasherDefault<Unhashed>> = HashSet::default();
-        let mut written = Written::default();
-        let (mut n_rows, mut sources) = (0, BTreeSet::new());
+    /// What the kept rows of a day have. Where rows were dropped, the others are looked at.
+    fn traits(&self, day: i64) -> Result<Traits, TableError> {
+        if !self.kept.thinned.contains(&day) {
+            return Ok(self.spill.traits(day));
+        }
+        let mut traits = Traits::default();
         self.each_row(day, |_, sequence, row| {
-            seen.extend(shapes(row));
-            n_rows += 1;
-            sources.insert(self.kept.file_of(sequence));
+            traits.shapes.insert(shapes(row));
+            traits.files.insert(self.kept.file_of(sequence));
             Ok(())
         })?;
-        if n_rows == 0 {
+        Ok(traits)
+    }
+
+    /// Writes the decisions of a day, and its layers where there are any.
+    fn write_day(&self, day: i64) -> Result<Written, TableError> {
+        let mut written = Written::default();
+        let traits = self.traits(day)?;
+        if traits.files.is_empty() {
             return Ok(written);
         }
+        let seen: BTreeSet<u64> = traits.shapes.iter().flatten().copied().collect();
         let mut kinds = kinds_of(seen, self.shapes);
         kinds.retain(|digest, _| !self.left_out.contains(digest));
         let extras = extra_columns(&kinds, self.keys);
@@ -144,8 +153,10 @@ impl Writing<'_> {
         let mut decisions = TableWriter::create(&self.file(&self.places.decisions, &name)?, all_fields)?;
         let mut layers = None;
         let mut columns = RowColumns::new(&extras, self.shapes);
+        let mut n_rows = 0;
         self.each_row(day, |timestamp, _, row| {
             columns.push(timestamp, row);
+            n_rows += 1;
             let (n_decisions, n_layers) = columns.lengths();
             if n_decisions >= CHUNK {
                 decisions.write(columns.finish_decisions())?;
@@ -162,7 +173,7 @@ impl Writing<'_> {
         if n_layers > 0 {
             written.n_layers += self.write_layers(&name, &mut layers, &mut columns)?;
         }
-        let metadata = provenance(self.product_version, &digests_of(&sources, self.digests));
+        let metadata = provenance(self.product_version, &digests_of(&traits.files, self.digests));
         let with_paths = |paths: &BTreeSet<String>| {
             let mut metadata = metadata.clone();
             metadata.push((PATHS_KEY, serde_json::to_string(paths).unwrap_or_default()));
