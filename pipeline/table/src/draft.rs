@@ -166,6 +166,8 @@ impl Serialize for Propensities<'_> {
 }
 
 /// The further scalars of one record, encoded, with the table of all keys that were seen.
+///
+/// Most records of a log have the same keys in the same order, so what was found out for one record is looked at first for the next.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Extras {
     /// Kind and value of each, one after the other.
@@ -179,8 +181,9 @@ pub(crate) struct Extras {
     pub(crate) keys: Keys,
     /// Every shape of the records so far.
     pub(crate) shapes: Shapes,
-    /// Digest of the shape of what is known at the decision, and of what is not.
-    shape: [u64; 2],
+    /// Keys by their position in the records before, each the last one that stood there.
+    expected: Vec<(Box<str>, Key)>,
+    layout: Layout,
     /// The shape that is being made.
     pairs: Vec<(u64, ExtraKind)>,
 }
@@ -192,11 +195,40 @@ struct ExtraSlot {
     end: u32,
 }
 
+/// The order of rows for scalars that came in some order.
+#[derive(Clone, Debug, Default)]
+struct Layout {
+    /// Place of the key and kind of every scalar as they came.
+    came: Vec<(u32, u8)>,
+    /// Positions of the scalars in the order of rows; of equal keys the last one's.
+    order: Vec<u32>,
+    /// Digest of the shape of what is known at the decision, and of what is not.
+    shape: [u64; 2],
+    /// Records of this layout that are not counted yet.
+    n_records: u64,
+}
+
 impl Extras {
     fn clear(&mut self) {
         self.values.clear();
         self.slots.clear();
         self.ignored.clear();
+    }
+
+    /// Ends a part of the records: gives its keys and shapes, and begins new ones.
+    pub(crate) fn take_seen(&mut self) -> (Keys, Shapes) {
+        self.count();
+        (self.expected, self.layout) = (Vec::new(), Layout::default());
+        (std::mem::take(&mut self.keys), std::mem::take(&mut self.shapes))
+    }
+
+    /// Counts the keys of records that had the layout at hand.
+    fn count(&mut self) {
+        let Layout { came, order, n_records, .. } = &mut self.layout;
+        let n_records = std::mem::take(n_records);
+        for &(at, kind) in order.iter().filter_map(|position| came.get(*position as usize)) {
+            self.keys.count(at, kind, n_records);
+        }
     }
 
     /// Takes every scalar and list of texts under `prefix.name`; the last of equal keys wins, null counts as absent.
@@ -256,7 +288,7 @@ impl Extras {
     }
 
     fn put(&mut self, kind: ExtraKind, put: impl FnOnce(&mut Vec<u8>)) {
-        let key = self.keys.key(&self.dotted);
+        let key = self.expected_key();
         let start = self.values.len();
         self.values.push(kind as u8);
         put(&mut self.values);
@@ -264,43 +296,75 @@ impl Extras {
         self.slots.push(ExtraSlot { key, start: start as u32, end: self.values.len() as u32 });
     }
 
+    /// The key that was made.
+    fn expected_key(&mut self) -> Key {
+        let position = self.slots.len();
+        match self.expected.get_mut(position) {
+            Some((name, key)) if **name == *self.dotted => *key,
+            slot => {
+                let found = (self.dotted.as_str().into(), self.keys.key(&self.dotted));
+                let key = found.1;
+                match slot {
+                    Some(slot) => *slot = found,
+                    None => self.expected.push(found),
+                }
+                key
+            }
+        }
+    }
+
     /// Brings the scalars into the order of rows, and counts them and what was ignored.
     pub(crate) fn settle(&mut self) {
-        self.slots.sort_by_key(|slot| slot.key.digest);
+        self.ignored.iter().for_each(|key| self.keys.count_ignored(*key));
+        let came = self.slots.iter().map(|slot| (slot.key.at, self.values[slot.start as usize]));
+        if !came.clone().eq(self.layout.came.iter().copied()) {
+            let came = came.collect();
+            self.count();
+            self.layout = self.lay_out(came);
+        }
+        self.layout.n_records += 1;
+    }
+
+    fn lay_out(&mut self, came: Vec<(u32, u8)>) -> Layout {
+        let mut order: Vec<u32> = (0..self.slots.len() as u32).collect();
+        let digest = |position: u32| self.slots[position as usize].key.digest;
+        order.sort_by_key(|position| digest(*position));
         // Of equal keys the last one stays.
-        self.slots.dedup_by(|next, kept| {
-            let is_same = next.key.digest == kept.key.digest;
+        order.dedup_by(|next, kept| {
+            let is_same = digest(*next) == digest(*kept);
             if is_same {
                 *kept = *next;
             }
             is_same
         });
-        for slot in &self.slots {
-            self.keys.count(slot.key, self.values[slot.start as usize]);
-        }
-        self.ignored.iter().for_each(|key| self.keys.count_ignored(*key));
-        for (shape, at_decision) in self.shape.iter_mut().zip([true, false]) {
+        let mut shape = [0; 2];
+        for (shape, at_decision) in shape.iter_mut().zip([true, false]) {
             self.pairs.clear();
-            let chosen = self.slots.iter().filter(|slot| slot.key.at_decision == at_decision);
+            let chosen = order.iter().map(|position| self.slots[*position as usize]).filter(|slot| slot.key.at_decision == at_decision);
             self.pairs.extend(chosen.map(|slot| (slot.key.digest, kind_of(self.values[slot.start as usize]))));
             *shape = self.shapes.digest(&self.pairs);
         }
+        Layout { came, order, shape, n_records: 0 }
     }
 
     /// Digest of the shape of the settled scalars that are known at the decision, or of those that are not.
     pub(crate) fn shape(&self, at_decision: bool) -> u64 {
-        self.shape[usize::from(!at_decision)]
+        self.layout.shape[usize::from(!at_decision)]
     }
 
     /// The values of the settled scalars that are known at the decision, or of those that are not, as bytes.
     pub(crate) fn known(&self, at_decision: bool) -> impl Iterator<Item = &[u8]> {
-        let chosen = self.slots.iter().filter(move |slot| slot.key.at_decision == at_decision);
+        let chosen = self.settled().filter(move |slot| slot.key.at_decision == at_decision);
         chosen.map(|slot| &self.values[slot.start as usize + 1..slot.end as usize])
+    }
+
+    fn settled(&self) -> impl Iterator<Item = ExtraSlot> {
+        self.layout.order.iter().filter_map(|position| self.slots.get(*position as usize).copied())
     }
 
     /// The settled scalars by key.
     fn to_scalars(&self) -> BTreeMap<String, Scalar> {
-        let scalars = self.slots.iter().filter_map(|slot| {
+        let scalars = self.settled().filter_map(|slot| {
             let mut input = Input(&self.values[slot.start as usize..slot.end as usize]);
             let scalar = match kind_of(input.byte()) {
                 ExtraKind::Bool => Scalar::Bool(input.byte() == 1),

@@ -66,7 +66,7 @@ pub(crate) struct Key {
     /// Whether it is known at the decision.
     pub(crate) at_decision: bool,
     /// Its place.
-    at: u32,
+    pub(crate) at: u32,
 }
 
 /// Every key of some rows by its digest, which stands for it in rows.
@@ -111,9 +111,10 @@ impl Keys {
         Key { digest, at_decision: entry.known_at_decision, at }
     }
 
-    pub(crate) fn count(&mut self, key: Key, kind: u8) {
-        if let Some(count) = self.entries.get_mut(key.at as usize).and_then(|entry| entry.kinds.get_mut(usize::from(kind))) {
-            *count += 1;
+    /// Counts rows that have the key at a place, with a value of a kind.
+    pub(crate) fn count(&mut self, at: u32, kind: u8, n_rows: u64) {
+        if let Some(count) = self.entries.get_mut(at as usize).and_then(|entry| entry.kinds.get_mut(usize::from(kind))) {
+            *count += n_rows;
         }
     }
 
@@ -183,9 +184,9 @@ mod tests {
     fn a_digest_stands_for_one_key() {
         let (mut ours, mut theirs) = (Keys::default(), Keys::default());
         let key = ours.key("context.load");
-        ours.count(key, ExtraKind::Number as u8);
+        ours.count(key.at, ExtraKind::Number as u8, 1);
         let same = theirs.key("context.load");
-        theirs.count(same, ExtraKind::Text as u8);
+        theirs.count(same.at, ExtraKind::Text as u8, 1);
         ours.merge(theirs).unwrap();
         assert_eq!(ours.by_name()["context.load"].1.kinds, [0, 1, 1, 0]);
         let mut forged = ours.clone();

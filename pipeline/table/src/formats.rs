@@ -3,6 +3,7 @@
 mod cortex;
 mod e009;
 mod fields;
+mod instant;
 mod matrix;
 mod router_metrics;
 

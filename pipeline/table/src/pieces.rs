@@ -11,7 +11,7 @@ use crate::error::IngestError;
 use crate::extras::Keys;
 use crate::formats::{Format, sniff};
 use crate::ingest::IngestSettings;
-use crate::json::{Clean, Json};
+use crate::json::{Everything, Json};
 use crate::ledger::Entry;
 use crate::reason::{Reason, Rejection};
 use crate::records::{Batch, Record, RecordLimits};
@@ -58,6 +58,8 @@ impl<'s> Rules<'s> {
 pub(crate) struct ParsedRow {
     /// Its bytes in [`Piece::rows`].
     pub(crate) range: Range<usize>,
+    /// Digests of its shapes: of the further scalars known at the decision, and of the outcome's.
+    pub(crate) shapes: [u64; 2],
     /// Its digests; its place in the file is the record's.
     pub(crate) entry: Entry,
 }
@@ -152,7 +154,7 @@ impl<'s> Task<'s> {
             Some(row)
         };
         let outcomes = positions.map(parse).collect::<Option<_>>()?;
-        let (keys, shapes) = (std::mem::take(&mut self.extras.keys), std::mem::take(&mut self.extras.shapes));
+        let (keys, shapes) = self.extras.take_seen();
         // A copy of the size it takes: the memory that rows are written to is the next piece's.
         Some(Piece { rows: self.rows.as_slice().to_vec(), outcomes, keys, shapes, redacted })
     }
@@ -164,8 +166,12 @@ impl<'s> Task<'s> {
             return Err(no_json(fault(reason, bytes)));
         }
         let text = text_of(bytes).map_err(no_json)?;
-        let clean = self.cleaner.as_mut().map(|cleaner| cleaner as &mut dyn Clean);
-        let json = Json::parse_with(text, &self.arena, self.rules.limits.max_depth, clean).map_err(no_json)?;
+        let max_depth = self.rules.limits.max_depth;
+        let json = match &mut self.cleaner {
+            Some(cleaner) => Json::parse_with(text, &self.arena, max_depth, cleaner),
+            None => Json::parse_with(text, &self.arena, max_depth, &mut Everything),
+        };
+        let json = json.map_err(no_json)?;
         let row = Self::append(&json, self.format, self.rules.check_schema, &mut self.extras, &mut self.rows);
         row.map_err(|rejection| Refused { rejection, is_json: true })
     }
@@ -202,7 +208,8 @@ fn append(draft: &mut Draft<'_>, rows: &mut Vec<u8>) -> ParsedRow {
     draft.extras.settle();
     let start = rows.len();
     let shape = encode(draft, rows);
-    ParsedRow { range: start..rows.len(), entry: Entry::of(&rows[start..], shape, draft) }
+    let shapes = [true, false].map(|at_decision| draft.extras.shape(at_decision));
+    ParsedRow { range: start..rows.len(), shapes, entry: Entry::of(&rows[start..], shape, draft) }
 }
 
 /// A fault that the reader saw; bytes that explain it better come first.

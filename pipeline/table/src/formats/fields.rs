@@ -5,6 +5,7 @@ use std::fmt::Display;
 
 use routewright_domain::Timestamp;
 
+use super::instant::usual_instant;
 use crate::json::{Json, quote};
 use crate::reason::{Reason, Rejection};
 
@@ -131,8 +132,9 @@ pub(super) fn record<'a>(value: &Json<'a>) -> Result<&'a [(&'a str, Json<'a>)], 
 pub(super) fn timestamp(key: impl Display, value: &Json<'_>) -> Result<Option<Timestamp>, Rejection> {
     let Some(text) = text(&key, value)? else { return Ok(None) };
     let trimmed = text.trim();
-    let timestamp = match trimmed.parse::<jiff::Timestamp>() {
-        Ok(instant) => Some(Timestamp(instant.as_microsecond())),
+    let instant = usual_instant(trimmed).map_or_else(|| trimmed.parse::<jiff::Timestamp>().map(jiff::Timestamp::as_microsecond), Ok);
+    let timestamp = match instant {
+        Ok(micros) => Some(Timestamp(micros)),
         // The last hours of the year 9999, which other programs write for "never", are past what can be counted.
         Err(_) if has_offset(trimmed) => None,
         Err(_) => {

@@ -2,6 +2,7 @@
 //!
 //! A test compares both on damaged events. Masters are those that the cascade's schema or its configuration lists.
 
+use self::Need::{Optional, Required};
 use crate::json::{Json, quote};
 use crate::reason::{Reason, Rejection};
 
@@ -25,11 +26,24 @@ enum Rule {
     NumberOrNull(f64, f64),
     /// A whole number in a range.
     Whole(f64, f64),
-    /// An object: required keys and rules of known ones.
-    Object(&'static [&'static str], &'static [(&'static str, Rule)]),
+    /// An object: its known keys, at most [`MOST_KEYS`].
+    Object(&'static [Known]),
     /// A list of values that all follow one rule.
     List(&'static Rule),
 }
+
+/// A key of an object, whether it must be there, and the rule of its value.
+type Known = (&'static str, Need, Rule);
+
+/// Whether a key must be there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Need {
+    Required,
+    Optional,
+}
+
+/// Known keys of the largest object.
+const MOST_KEYS: usize = 10;
 
 const LAYERS: &[&str] = &["keyword", "semantic", "rag", "pytorch", "clarification"];
 const MASTERS: &[&str] =
@@ -37,78 +51,60 @@ const MASTERS: &[&str] =
 const SHARE: Rule = Rule::Number(0.0, 1.0);
 const DURATION: Rule = Rule::Number(0.0, f64::INFINITY);
 
-const LAYER: Rule = Rule::Object(
-    &["layer_id", "layer_name", "attempted", "confidence"],
-    &[
-        ("layer_id", Rule::Whole(1.0, 5.0)),
-        ("layer_name", Rule::OneOf(LAYERS)),
-        ("attempted", Rule::Flag),
-        ("success", Rule::Flag),
-        ("confidence", SHARE),
-        ("threshold", SHARE),
-        ("selected_master", Rule::TextOrNull),
-        ("latency_ms", DURATION),
-        ("metadata", Rule::Object(&[], &[])),
-    ],
-);
+const LAYER: Rule = Rule::Object(&[
+    ("layer_id", Required, Rule::Whole(1.0, 5.0)),
+    ("layer_name", Required, Rule::OneOf(LAYERS)),
+    ("attempted", Required, Rule::Flag),
+    ("success", Optional, Rule::Flag),
+    ("confidence", Required, SHARE),
+    ("threshold", Optional, SHARE),
+    ("selected_master", Optional, Rule::TextOrNull),
+    ("latency_ms", Optional, DURATION),
+    ("metadata", Optional, Rule::Object(&[])),
+]);
 
-const EVENT: Rule = Rule::Object(
-    &["event_id", "timestamp", "task_description", "routing_layers", "final_decision", "total_latency_ms"],
-    &[
-        ("event_id", Rule::Shape("route-<date>-<time>-<8 hexadecimal digits>", is_event_id)),
-        ("timestamp", Rule::Text),
-        ("task_id", Rule::Text),
-        ("task_description", Rule::Text),
-        (
-            "task_metadata",
-            Rule::Object(
-                &[],
-                &[("priority", Rule::OneOf(&["low", "medium", "high", "critical"])), ("source", Rule::Text), ("user_id", Rule::Text)],
-            ),
-        ),
-        ("routing_layers", Rule::List(&LAYER)),
-        (
-            "final_decision",
-            Rule::Object(
-                &["selected_master", "routing_layer", "confidence"],
-                &[
-                    ("selected_master", Rule::OneOf(MASTERS)),
-                    ("routing_layer", Rule::OneOf(LAYERS)),
-                    ("confidence", SHARE),
-                    ("all_probabilities", Rule::Object(&[], &[])),
-                ],
-            ),
-        ),
-        ("total_latency_ms", DURATION),
-        (
-            "outcome",
-            Rule::Object(
-                &[],
-                &[
-                    ("task_completed", Rule::Flag),
-                    ("task_status", Rule::OneOf(super::STATUSES)),
-                    ("was_correct_master", Rule::FlagOrNull),
-                    ("user_corrected_to", Rule::TextOrNull),
-                    ("completion_time_minutes", Rule::NumberOrNull(f64::NEG_INFINITY, f64::INFINITY)),
-                    ("quality_score", Rule::NumberOrNull(0.0, 1.0)),
-                ],
-            ),
-        ),
-        (
-            "learning_feedback",
-            Rule::Object(
-                &[],
-                &[
-                    ("correct_routing", Rule::Flag),
-                    ("should_have_routed_to", Rule::TextOrNull),
-                    ("layer_should_have_caught", Rule::TextOrNull),
-                    ("threshold_too_high", Rule::Flag),
-                    ("threshold_too_low", Rule::Flag),
-                ],
-            ),
-        ),
-    ],
-);
+const METADATA: Rule = Rule::Object(&[
+    ("priority", Optional, Rule::OneOf(&["low", "medium", "high", "critical"])),
+    ("source", Optional, Rule::Text),
+    ("user_id", Optional, Rule::Text),
+]);
+
+const DECISION: Rule = Rule::Object(&[
+    ("selected_master", Required, Rule::OneOf(MASTERS)),
+    ("routing_layer", Required, Rule::OneOf(LAYERS)),
+    ("confidence", Required, SHARE),
+    ("all_probabilities", Optional, Rule::Object(&[])),
+]);
+
+const OUTCOME: Rule = Rule::Object(&[
+    ("task_completed", Optional, Rule::Flag),
+    ("task_status", Optional, Rule::OneOf(super::STATUSES)),
+    ("was_correct_master", Optional, Rule::FlagOrNull),
+    ("user_corrected_to", Optional, Rule::TextOrNull),
+    ("completion_time_minutes", Optional, Rule::NumberOrNull(f64::NEG_INFINITY, f64::INFINITY)),
+    ("quality_score", Optional, Rule::NumberOrNull(0.0, 1.0)),
+]);
+
+const FEEDBACK: Rule = Rule::Object(&[
+    ("correct_routing", Optional, Rule::Flag),
+    ("should_have_routed_to", Optional, Rule::TextOrNull),
+    ("layer_should_have_caught", Optional, Rule::TextOrNull),
+    ("threshold_too_high", Optional, Rule::Flag),
+    ("threshold_too_low", Optional, Rule::Flag),
+]);
+
+const EVENT: Rule = Rule::Object(&[
+    ("event_id", Required, Rule::Shape("route-<date>-<time>-<8 hexadecimal digits>", is_event_id)),
+    ("timestamp", Required, Rule::Text),
+    ("task_id", Optional, Rule::Text),
+    ("task_description", Required, Rule::Text),
+    ("task_metadata", Optional, METADATA),
+    ("routing_layers", Required, Rule::List(&LAYER)),
+    ("final_decision", Required, DECISION),
+    ("total_latency_ms", Required, DURATION),
+    ("outcome", Optional, OUTCOME),
+    ("learning_feedback", Optional, FEEDBACK),
+]);
 
 /// Checks an event against the schema.
 ///
@@ -132,19 +128,7 @@ fn follow(rule: &Rule, value: &Json<'_>, key: &str) -> Result<(), Rejection> {
         (Rule::Number(low, high) | Rule::NumberOrNull(low, high), Json::Integer(_) | Json::Number(_)) => in_range(*low, *high, value, key),
         (Rule::Whole(low, high), Json::Integer(_)) => in_range(*low, *high, value, key),
         (Rule::Whole(low, high), Json::Number(number)) if number.fract() == 0.0 => in_range(*low, *high, value, key),
-        (Rule::Object(required, known), Json::Object(_)) => {
-            let (mut n_required, mut followed) = (0, Ok(()));
-            for (name, rule) in *known {
-                let Some(inner) = value.get(name) else { continue };
-                n_required += usize::from(required.contains(name));
-                if followed.is_ok() {
-                    followed = follow(rule, inner, name).map_err(|rejection| within(key, name, rejection));
-                }
-            }
-            // Every required key is a known one. What is missing is told first.
-            let missing = required.iter().filter(|_| n_required < required.len()).find(|name| value.get(name).is_none());
-            missing.map_or(followed, |missing| Err(Rejection::missing(&dotted(key, missing))))
-        }
+        (Rule::Object(known), Json::Object(pairs)) => follow_keys(known, pairs, key),
         (Rule::List(rule), Json::List(items)) => items.iter().try_for_each(|item| follow(rule, item, key)),
         (Rule::Text | Rule::TextOrNull | Rule::Shape(..) | Rule::OneOf(_), _) => wrong("text"),
         (Rule::Flag | Rule::FlagOrNull, _) => wrong("true or false"),
@@ -153,6 +137,28 @@ fn follow(rule: &Rule, value: &Json<'_>, key: &str) -> Result<(), Rejection> {
         (Rule::Object(..), _) => wrong("an object"),
         (Rule::List(_), _) => wrong("a list"),
     }
+}
+
+/// Follows the rules of an object's keys; of equal keys the last one counts.
+fn follow_keys(known: &[Known], pairs: &[(&str, Json<'_>)], key: &str) -> Result<(), Rejection> {
+    let mut found: [Option<&Json<'_>>; MOST_KEYS] = [None; MOST_KEYS];
+    // Most objects have their keys in the order of the schema.
+    let mut expected = 0;
+    for (name, value) in pairs {
+        let is_it = |at: &usize| known.get(*at).is_some_and(|(known, ..)| known == name);
+        let at = if is_it(&expected) { Some(expected) } else { (0..known.len()).find(is_it) };
+        if let Some((at, slot)) = at.and_then(|at| Some((at, found.get_mut(at)?))) {
+            *slot = Some(value);
+            expected = at + 1;
+        }
+    }
+    // What is missing is told first.
+    let is_missing = |(known, found): &(&Known, &Option<&Json<'_>>)| known.1 == Required && found.is_none();
+    if let Some(((missing, ..), _)) = known.iter().zip(&found).find(is_missing) {
+        return Err(Rejection::missing(&dotted(key, missing)));
+    }
+    let mut present = known.iter().zip(&found).filter_map(|((name, _, rule), found)| Some((name, rule, (*found)?)));
+    present.try_for_each(|(name, rule, value)| follow(rule, value, name).map_err(|rejection| within(key, name, rejection)))
 }
 
 fn in_range(low: f64, high: f64, value: &Json<'_>, key: &str) -> Result<(), Rejection> {
@@ -187,11 +193,15 @@ fn dotted(key: &str, name: &str) -> String {
 
 /// `route-`, eight digits, six digits, eight hexadecimal digits.
 fn is_event_id(text: &str) -> bool {
-    let parts: Vec<&[u8]> = text.split('-').map(str::as_bytes).collect();
-    let [b"route", date, time, number] = parts[..] else { return false };
-    let digits = |part: &[u8], n: usize| part.len() == n && part.iter().all(u8::is_ascii_digit);
-    let hexadecimal = number.len() == 8 && number.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    digits(date, 8) && digits(time, 6) && hexadecimal
+    let bytes = text.as_bytes();
+    let part = |range: std::ops::Range<usize>, is: fn(&u8) -> bool| bytes[range].iter().all(is);
+    bytes.len() == 30
+        && bytes.starts_with(b"route-")
+        && part(6..14, u8::is_ascii_digit)
+        && bytes[14] == b'-'
+        && part(15..21, u8::is_ascii_digit)
+        && bytes[21] == b'-'
+        && part(22..30, |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 #[cfg(test)]
