@@ -283,13 +283,30 @@ fn put_in_place(place: &Path) -> io::Result<()> {
 
 /// Asks the system to put a file, or every file of a folder, onto the disk; hidden files have to be able to look after themselves.
 fn sync(path: &Path) -> io::Result<()> {
-    if path.is_dir() {
+    let metadata = std::fs::metadata(path)?;
+    if is_linked(&metadata) {
+        return Ok(());
+    }
+    if metadata.is_dir() {
         let entries = std::fs::read_dir(path)?.collect::<io::Result<Vec<_>>>()?;
         let is_shown = |entry: &&std::fs::DirEntry| !entry.file_name().to_string_lossy().starts_with('.');
         // Side by side: the disk writes what several threads wait for in one go.
         entries.par_iter().filter(is_shown).try_for_each(|entry| sync(&entry.path()))?;
     }
     std::fs::File::open(path)?.sync_all()
+}
+
+/// Whether a file has another name, too: a stage links what it takes over from its earlier output, which was put onto the disk then.
+#[cfg(unix)]
+fn is_linked(metadata: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    metadata.is_file() && metadata.nlink() > 1
+}
+
+/// Other systems do not tell.
+#[cfg(not(unix))]
+fn is_linked(_metadata: &std::fs::Metadata) -> bool {
+    false
 }
 
 /// Removes a file or a folder, if there is one.
