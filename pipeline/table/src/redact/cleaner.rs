@@ -1,5 +1,8 @@
 //! Cleans the texts of records while they are parsed: most hold nothing, which one look at their bytes shows.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use memchr::memmem;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -13,9 +16,12 @@ pub(crate) struct Cleaner<'r> {
     detectors: Vec<&'static Detector>,
     /// What was taken out of the record at hand.
     counts: RedactCounts,
-    /// Harmless keys of the first record in their order, which is that of most records; the one that is expected next.
+    /// Harmless keys, and their places by name.
     keys: Vec<(Box<str>, KeySays)>,
-    next_key: usize,
+    places: HashMap<Box<str>, u16>,
+    /// Keys that were seen to follow the start of a record, and every key; and which of these stood there last.
+    followers: Vec<Followers>,
+    last: usize,
     /// Texts that hold nothing wherever they stand, each in the place that its digest gives.
     known: Vec<Option<Box<str>>>,
 }
@@ -33,8 +39,11 @@ pub(crate) enum KeySays {
 const KNOWN: usize = 512;
 const LONGEST_KNOWN: usize = 64;
 
-/// Keys that a record may leave out between two that are expected.
-const LEFT_OUT: usize = 8;
+/// Keys that were seen behind another, the last one first: most records of a log have their keys in one of a few orders.
+type Followers = [u16; 6];
+
+/// Stands for no key: there are no more than [`KNOWN`].
+const NO_KEY: u16 = u16::MAX;
 
 /// Length of the shortest text that a detector finds something in: the e-mail address `a@b.cd`.
 const SHORTEST: usize = 6;
@@ -42,12 +51,21 @@ const SHORTEST: usize = 6;
 impl<'r> Cleaner<'r> {
     pub(super) fn new(redactor: &'r Redactor) -> Self {
         let detectors = DETECTORS.iter().filter(|detector| (detector.wanted)(&redactor.settings)).collect();
-        Self { redactor, detectors, counts: RedactCounts::new(), keys: Vec::new(), next_key: 0, known: vec![None; KNOWN] }
+        Self {
+            redactor,
+            detectors,
+            counts: RedactCounts::new(),
+            keys: Vec::new(),
+            places: HashMap::new(),
+            followers: vec![[NO_KEY; _]],
+            last: 0,
+            known: vec![None; KNOWN],
+        }
     }
 
     /// Ends a record: what was taken out of it.
     pub(crate) fn end_record(&mut self) -> RedactCounts {
-        self.next_key = 0;
+        self.last = 0;
         std::mem::take(&mut self.counts)
     }
 
@@ -79,6 +97,14 @@ impl<'r> Cleaner<'r> {
         cleaned
     }
 
+    /// Goes on to a key, and remembers that it stood behind the last one.
+    fn follow(&mut self, place: u16) {
+        let followers = &mut self.followers[self.last];
+        followers.rotate_right(1);
+        followers[0] = place;
+        self.last = usize::from(place) + 1;
+    }
+
     fn says(&self, key: &str) -> KeySays {
         if self.redactor.settings.hash.iter().any(|hashed| hashed == key) { KeySays::Hashed } else { KeySays::Searched(place_of(key)) }
     }
@@ -92,21 +118,32 @@ impl Clean for Cleaner<'_> {
     }
 
     fn known_key(&mut self, text: &str) -> Option<(usize, KeySays)> {
-        let is_at = |known: &str| text.as_bytes().get(known.len()) == Some(&b'"') && text.as_bytes().starts_with(known.as_bytes());
-        let (left_out, (known, says)) =
-            self.keys.iter().skip(self.next_key).take(LEFT_OUT).enumerate().find(|(_, (known, _))| is_at(known))?;
-        self.next_key += left_out + 1;
-        Some((known.len(), *says))
+        let bytes = text.as_bytes();
+        for &place in &self.followers[self.last] {
+            let Some((known, says)) = self.keys.get(usize::from(place)) else { break };
+            if bytes.get(known.len()) == Some(&b'"') && bytes.starts_with(known.as_bytes()) {
+                self.last = usize::from(place) + 1;
+                return Some((known.len(), *says));
+            }
+        }
+        None
     }
 
     fn key(&mut self, key: &str) -> (Option<String>, KeySays) {
+        if let Some(&place) = self.places.get(key) {
+            self.follow(place);
+            return (None, self.keys[usize::from(place)].1);
+        }
         let cleaned = self.clean(key, Place::Name);
         let says = self.says(cleaned.as_deref().unwrap_or(key));
         // What JSON escapes is written otherwise than it reads.
         let is_plain = key.bytes().all(|byte| !matches!(byte, b'"' | b'\\' | 0..0x20));
-        if cleaned.is_none() && is_plain && self.next_key == self.keys.len() && self.keys.len() < KNOWN {
+        if cleaned.is_none() && is_plain && self.keys.len() < KNOWN {
+            let place = self.keys.len() as u16;
             self.keys.push((key.into(), says));
-            self.next_key += 1;
+            self.places.insert(key.into(), place);
+            self.followers.push([NO_KEY; _]);
+            self.follow(place);
         }
         (cleaned, says)
     }
@@ -152,20 +189,17 @@ fn may_hold(text: &str, place: Place) -> bool {
         LETTER_X | LETTER_O,
         COLON | SLASH,
     ];
-    if hints.into_iter().any(has)
-        || (has_one(BLANK) && [BEARER, BEARER_IN_CAPITALS].iter().any(|word| memmem::find(text.as_bytes(), word).is_some()))
-    {
+    if hints.into_iter().any(has) || (has_one(BLANK) && BEARER.find(text.as_bytes()).is_some()) {
         return true;
     }
+    let may_be_random = place == Place::Free && has(CAPITAL | SMALL | DIGIT) && text.len() >= key::SHORTEST_RUN;
     // A secret after its name has a digit or a special character, and what stands between both.
     let may_be_named = place != Place::Identifier && has_one(DIGIT | SPECIAL) && has_one(COLON | EQUALS | BLANK);
-    let may_be_random = place == Place::Free && has(CAPITAL | SMALL | DIGIT) && text.len() >= key::SHORTEST_RUN;
-    may_be_named || may_be_random
+    may_be_random || (may_be_named && key::has_name(text))
 }
 
-/// Ends of the word before a token.
-const BEARER: &[u8] = b"earer ";
-const BEARER_IN_CAPITALS: &[u8] = b"EARER ";
+/// End of the word before a token. In capitals it has those of other hints.
+static BEARER: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new("earer "));
 
 const AT: u32 = 1;
 const PLUS: u32 = 1 << 1;

@@ -120,6 +120,11 @@ fn may_hold(text: &str) -> bool {
     holds(&HINTS, text) || holds(&WORDS, text) || has_long_run(text)
 }
 
+/// Whether a text holds a word that names secrets.
+pub(super) fn has_name(text: &str) -> bool {
+    holds(&WORDS, text)
+}
+
 fn holds(regex: &LazyLock<Option<Regex>>, text: &str) -> bool {
     regex.as_ref().is_some_and(|regex| regex.is_match(text))
 }
