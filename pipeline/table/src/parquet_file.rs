@@ -14,7 +14,7 @@ use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchR
 use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::{KeyValue, RowGroupMetaData};
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::statistics::Statistics;
 use parquet::schema::types::ColumnPath;
 use routewright_domain::{Decision, Scalar, Timestamp};
@@ -53,44 +53,77 @@ pub(crate) struct ExtraColumn {
     pub(crate) kind: ExtraKind,
 }
 
+/// Columns whose values are hardly ever equal: a dictionary of them would be made and thrown away.
+const DISTINCT: &[&str] = &["trace_id", "query_id", "task_id", "timestamp"];
+
+/// Of these, ids that programs draw: their smallest and largest tell nothing.
+const DRAWN: &[&str] = &["trace_id", "query_id", "task_id"];
+
 /// A Parquet file that is being written.
 pub(crate) struct TableWriter {
     path: PathBuf,
     schema: SchemaRef,
-    writer: ArrowWriter<File>,
+    /// None before the first rows are there.
+    writer: Option<ArrowWriter<File>>,
 }
 
 impl TableWriter {
-    /// Creates a file with these columns.
+    /// Creates a file with these columns, once there are rows to write.
     pub(crate) fn create(path: &Path, fields: Vec<Field>) -> Result<Self, TableError> {
-        let file = File::create(path).map_err(|error| TableError::write(path, error))?;
-        let schema = Arc::new(Schema::new(fields));
-        let level = ZstdLevel::try_new(1).map_err(|error| TableError::parquet(path, error))?;
-        let properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(level))
-            .set_max_row_group_row_count(Some(ROW_GROUP))
-            .set_created_by("routewright".to_owned())
-            // Every id is another, so a dictionary of them would be made and thrown away.
-            .set_column_dictionary_enabled(ColumnPath::from("trace_id"), false)
-            .build();
-        let writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties)).map_err(|error| TableError::parquet(path, error))?;
-        Ok(Self { path: path.to_owned(), schema, writer })
+        Ok(Self { path: path.to_owned(), schema: Arc::new(Schema::new(fields)), writer: None })
     }
 
-    /// Writes rows, as one array per column.
+    /// Writes rows, as one array per column. Columns that the first rows have nothing of are not compressed, for most have nothing at all.
     pub(crate) fn write(&mut self, arrays: Vec<ArrayRef>) -> Result<(), TableError> {
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), arrays).map_err(|error| TableError::columns(&self.path, error))?;
-        self.writer.write(&batch).map_err(|error| TableError::parquet(&self.path, error))
+        let written = self.writer(Some(&batch))?.write(&batch);
+        written.map_err(|error| TableError::parquet(&self.path, error))
+    }
+
+    fn writer(&mut self, first: Option<&RecordBatch>) -> Result<&mut ArrowWriter<File>, TableError> {
+        let writer = match self.writer.take() {
+            Some(writer) => writer,
+            None => open_writer(&self.path, &self.schema, first)?,
+        };
+        Ok(self.writer.insert(writer))
     }
 
     /// Writes the footer with key-value metadata.
     pub(crate) fn finish(mut self, metadata: &[(&str, String)]) -> Result<(), TableError> {
+        let writer = self.writer(None)?;
         for (key, value) in metadata {
-            self.writer.append_key_value_metadata(KeyValue::new((*key).to_owned(), value.clone()));
+            writer.append_key_value_metadata(KeyValue::new((*key).to_owned(), value.clone()));
         }
-        self.writer.close().map_err(|error| TableError::parquet(&self.path, error))?;
+        writer.finish().map_err(|error| TableError::parquet(&self.path, error))?;
         Ok(())
     }
+}
+
+fn open_writer(path: &Path, schema: &SchemaRef, first: Option<&RecordBatch>) -> Result<ArrowWriter<File>, TableError> {
+    let file = File::create(path).map_err(|error| TableError::write(path, error))?;
+    let level = ZstdLevel::try_new(1).map_err(|error| TableError::parquet(path, error))?;
+    let mut properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(level))
+        .set_max_row_group_row_count(Some(ROW_GROUP))
+        .set_created_by("routewright".to_owned());
+    for name in DISTINCT {
+        properties = properties.set_column_dictionary_enabled(ColumnPath::from(*name), false);
+    }
+    for name in DRAWN {
+        properties = properties.set_column_statistics_enabled(ColumnPath::from(*name), EnabledStatistics::None);
+    }
+    for (field, column) in first.iter().flat_map(|first| schema.fields().iter().zip(first.columns())) {
+        if column.null_count() == column.len() {
+            // The values of a list stand below its name.
+            let place = match field.data_type() {
+                DataType::List(item) => vec![field.name().clone(), "list".to_owned(), item.name().clone()],
+                _ => vec![field.name().clone()],
+            };
+            // A context of the compressor takes longer to make than these columns to write.
+            properties = properties.set_column_compression(ColumnPath::new(place), Compression::UNCOMPRESSED);
+        }
+    }
+    ArrowWriter::try_new(file, Arc::clone(schema), Some(properties.build())).map_err(|error| TableError::parquet(path, error))
 }
 
 /// Arrow type of a canonical column.
