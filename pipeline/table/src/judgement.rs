@@ -12,7 +12,7 @@ use crate::duplicates::judge;
 use crate::ledger::{Entry, Ledger, Verdict, read_entry, write_entry};
 use crate::reason::Reason;
 use crate::report::Counts;
-use crate::state::StatePlaces;
+use crate::state::{Digesting, StatePlaces};
 use crate::unhashed::Unhashed;
 use crate::write::Kept;
 
@@ -60,6 +60,8 @@ pub(crate) struct Judgement {
     pub(crate) touched: BTreeSet<i64>,
     /// Rows that contradict others, in the order of reading.
     pub(crate) conflicts: Vec<Entry>,
+    /// Digest of the file of all rows.
+    pub(crate) digest: String,
     /// Earliest and latest kept row.
     pub(crate) first: Option<Timestamp>,
     pub(crate) last: Option<Timestamp>,
@@ -76,7 +78,7 @@ impl Judgement {
         all: &Path,
     ) -> io::Result<Self> {
         let mut judgement = Self { files: vec![Counts::default(); n_files], ..Self::default() };
-        let mut out = BufWriter::with_capacity(1 << 20, File::create(all)?);
+        let mut out = BufWriter::with_capacity(1 << 20, Digesting::new(File::create(all)?));
         let mut merged = ledger.merged(earlier.map(|earlier| earlier.places.ledger.as_path()))?;
         let (mut rows, mut before, mut days) = (Vec::new(), Vec::new(), Days::default());
         while merged.next_id(&mut rows)? {
@@ -91,6 +93,7 @@ impl Judgement {
             }
         }
         out.flush()?;
+        judgement.digest = out.get_ref().digest();
         for OfDay { day, n_kept, n_earlier, is_touched } in days.0.into_values() {
             judgement.days.extend((n_kept > 0).then_some((day, n_kept)));
             judgement.earlier_days.extend((n_earlier > 0).then_some((day, n_earlier)));

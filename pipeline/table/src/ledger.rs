@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use rayon::prelude::*;
 use routewright_domain::Timestamp;
 use tempfile::NamedTempFile;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
@@ -145,7 +146,7 @@ impl Ledger {
     }
 
     fn flush(&mut self, folder: &Path) -> io::Result<()> {
-        self.held.sort_unstable_by_key(Entry::order);
+        self.held.par_sort_unstable_by_key(Entry::order);
         let file = match self.file.take() {
             Some(file) => file,
             None => tempfile::Builder::new().prefix(".ledger-").tempfile_in(folder)?,
@@ -165,7 +166,7 @@ impl Ledger {
 
     /// All entries by id, with those of an earlier ledger.
     pub(crate) fn merged<'l>(&'l mut self, earlier: Option<&Path>) -> io::Result<Merged<'l>> {
-        self.held.sort_unstable_by_key(Entry::order);
+        self.held.par_sort_unstable_by_key(Entry::order);
         let mut sources = vec![Source::Memory(self.held.iter())];
         for (offset, length) in &self.runs {
             let Some(file) = &self.file else { continue };
@@ -202,7 +203,13 @@ impl Source<'_> {
 
 /// The next entry of a file of them.
 pub(crate) fn read_entry(source: &mut impl io::BufRead) -> io::Result<Option<Entry>> {
-    if source.fill_buf()?.is_empty() {
+    let held = source.fill_buf()?;
+    if let Some(bytes) = held.first_chunk() {
+        let entry = Entry::from_bytes(bytes);
+        source.consume(ENTRY_BYTES);
+        return Ok(Some(entry));
+    }
+    if held.is_empty() {
         return Ok(None);
     }
     let mut bytes = [0; ENTRY_BYTES];

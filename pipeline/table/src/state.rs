@@ -162,20 +162,49 @@ impl StatePlaces {
         is_whole.then_some(state)
     }
 
-    /// Writes a state whose ledger and rejected records are in place.
-    pub(crate) fn write(&self, settings: &str, left_out: Vec<String>, files: Vec<FileState>) -> Result<(), TableError> {
+    /// Writes a state whose ledger and rejected records are in place. `ledger`: its digest.
+    pub(crate) fn write(&self, settings: &str, left_out: Vec<String>, files: Vec<FileState>, ledger: String) -> Result<(), TableError> {
         let path = self.files();
         let failed = |error: io::Error| TableError::write(&path, error);
         let state = State {
             version: VERSION,
             settings: settings.to_owned(),
             left_out,
-            ledger: digest_of(&self.ledger).map_err(failed)?,
+            ledger,
             rejected: digest_of(&self.rejected).map_err(failed)?,
             files,
         };
         let bytes = serde_json::to_vec(&state).map_err(|error| failed(error.into()))?;
         fs::write(&path, bytes).map_err(failed)
+    }
+}
+
+/// Makes the digest of what is written through it.
+pub(crate) struct Digesting<W> {
+    out: W,
+    hasher: blake3::Hasher,
+}
+
+impl<W> Digesting<W> {
+    pub(crate) fn new(out: W) -> Self {
+        Self { out, hasher: blake3::Hasher::new() }
+    }
+
+    /// As [`digest_of`] the file that was written.
+    pub(crate) fn digest(&self) -> String {
+        self.hasher.finalize().to_hex().to_string()
+    }
+}
+
+impl<W: io::Write> io::Write for Digesting<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let n_written = self.out.write(bytes)?;
+        self.hasher.update(&bytes[..n_written]);
+        Ok(n_written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 }
 
