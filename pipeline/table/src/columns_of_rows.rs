@@ -165,10 +165,8 @@ pub(crate) struct RowColumns<'s> {
     path_columns: [usize; 2],
     n_rows: usize,
     n_layers: usize,
-    /// Every path that ran or that the rules chose.
-    pub(crate) paths: BTreeSet<String>,
-    /// Every path that a layer would have taken.
-    pub(crate) layer_paths: BTreeSet<String>,
+    paths: Names,
+    layer_paths: Names,
 }
 
 /// Position of a column in a list.
@@ -203,14 +201,24 @@ impl<'s> RowColumns<'s> {
             path_columns: ["path", "static_path"].map(|name| position_of(DECISION_COLUMNS, name)),
             n_rows: 0,
             n_layers: 0,
-            paths: BTreeSet::new(),
-            layer_paths: BTreeSet::new(),
+            paths: Names::default(),
+            layer_paths: Names::default(),
         }
     }
 
     /// Rows and layers since the last [`Self::finish_decisions`] and [`Self::finish_layers`].
     pub(crate) fn lengths(&self) -> (usize, usize) {
         (self.n_rows, self.n_layers)
+    }
+
+    /// Every path that ran or that the rules chose.
+    pub(crate) fn paths(&self) -> &BTreeSet<String> {
+        &self.paths.all
+    }
+
+    /// Every path that a layer would have taken.
+    pub(crate) fn layer_paths(&self) -> &BTreeSet<String> {
+        &self.layer_paths.all
     }
 
     /// Appends a row.
@@ -280,15 +288,33 @@ impl<'s> RowColumns<'s> {
 }
 
 /// Notes a name that comes next, without passing it.
-fn note_name(mut input: Input<'_>, names: &mut BTreeSet<String>) {
+fn note_name(mut input: Input<'_>, names: &mut Names) {
     if input.byte() == 0 {
         return;
     }
-    let name = input.text();
-    if !names.contains(name) {
-        names.insert(name.to_owned());
+    // There are few, which are told apart by their bytes.
+    let bytes = input.bytes();
+    if names.known.iter().all(|known| **known != *bytes) {
+        if names.known.len() < MAX_KNOWN {
+            names.known.push(bytes.into());
+        }
+        let name = std::str::from_utf8(bytes).unwrap_or_default();
+        if !names.all.contains(name) {
+            names.all.insert(name.to_owned());
+        }
     }
 }
+
+/// Names that were noted.
+#[derive(Default)]
+struct Names {
+    all: BTreeSet<String>,
+    /// The first of them.
+    known: Vec<Box<[u8]>>,
+}
+
+/// Names that are known without a look at all of them.
+const MAX_KNOWN: usize = 8;
 
 /// Where the values of a shape go.
 struct Plan {

@@ -167,7 +167,7 @@ impl Serialize for Propensities<'_> {
 
 /// The further scalars of one record, encoded, with the table of all keys that were seen.
 ///
-/// Most records of a log have the same keys in the same order, so what was found out for one record is looked at first for the next.
+/// Most records of a log have keys in one of a few orders, so what was found out for the records before is looked at first.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Extras {
     /// Kind and value of each, one after the other.
@@ -181,9 +181,13 @@ pub(crate) struct Extras {
     pub(crate) keys: Keys,
     /// Every shape of the records so far.
     pub(crate) shapes: Shapes,
-    /// Keys by their position in the records before, each the last one that stood there.
-    expected: Vec<(Box<str>, Key)>,
-    layout: Layout,
+    /// Keys by the key that stood before them: the last one that did.
+    followers: Vec<Option<(Box<str>, Key)>>,
+    /// Place of the key that was made last.
+    last: Option<u32>,
+    /// Orders that keys came in, and the one at hand.
+    layouts: Vec<Layout>,
+    layout: usize,
     /// The shape that is being made.
     pairs: Vec<(u64, ExtraKind)>,
 }
@@ -208,26 +212,30 @@ struct Layout {
     n_records: u64,
 }
 
+/// Layouts that are remembered.
+const MAX_LAYOUTS: usize = 16;
+
 impl Extras {
     fn clear(&mut self) {
         self.values.clear();
         self.slots.clear();
         self.ignored.clear();
+        self.last = None;
     }
 
     /// Ends a part of the records: gives its keys and shapes, and begins new ones.
     pub(crate) fn take_seen(&mut self) -> (Keys, Shapes) {
         self.count();
-        (self.expected, self.layout) = (Vec::new(), Layout::default());
+        self.followers.clear();
         (std::mem::take(&mut self.keys), std::mem::take(&mut self.shapes))
     }
 
-    /// Counts the keys of records that had the layout at hand.
+    /// Counts the keys of the records of every layout, and forgets the layouts.
     fn count(&mut self) {
-        let Layout { came, order, n_records, .. } = &mut self.layout;
-        let n_records = std::mem::take(n_records);
-        for &(at, kind) in order.iter().filter_map(|position| came.get(*position as usize)) {
-            self.keys.count(at, kind, n_records);
+        for Layout { came, order, n_records, .. } in self.layouts.drain(..) {
+            for (at, kind) in order.iter().filter_map(|position| came.get(*position as usize)) {
+                self.keys.count(*at, *kind, n_records);
+            }
         }
     }
 
@@ -253,7 +261,8 @@ impl Extras {
     /// Counts a key whose value has no column.
     pub(crate) fn ignore(&mut self, prefix: &str, name: &str) {
         self.begin(prefix, name);
-        self.ignored.push(self.keys.key(&self.dotted));
+        let key = self.key();
+        self.ignored.push(key);
     }
 
     fn begin(&mut self, prefix: &str, name: &str) {
@@ -274,7 +283,10 @@ impl Extras {
                 let texts = items.iter().filter_map(|item| if let Json::Text(text) = item { Some(*text) } else { None });
                 self.put(ExtraKind::List, |out| put_texts(items.len(), texts, out));
             }
-            Json::List(_) => self.ignored.push(self.keys.key(&self.dotted)),
+            Json::List(_) => {
+                let key = self.key();
+                self.ignored.push(key);
+            }
             Json::Object(pairs) => {
                 let length = self.dotted.len();
                 for (name, value) in *pairs {
@@ -288,7 +300,7 @@ impl Extras {
     }
 
     fn put(&mut self, kind: ExtraKind, put: impl FnOnce(&mut Vec<u8>)) {
-        let key = self.expected_key();
+        let key = self.key();
         let start = self.values.len();
         self.values.push(kind as u8);
         put(&mut self.values);
@@ -297,32 +309,43 @@ impl Extras {
     }
 
     /// The key that was made.
-    fn expected_key(&mut self) -> Key {
-        let position = self.slots.len();
-        match self.expected.get_mut(position) {
-            Some((name, key)) if **name == *self.dotted => *key,
-            slot => {
-                let found = (self.dotted.as_str().into(), self.keys.key(&self.dotted));
-                let key = found.1;
-                match slot {
-                    Some(slot) => *slot = found,
-                    None => self.expected.push(found),
+    fn key(&mut self) -> Key {
+        let before = self.last.map_or(0, |at| at as usize + 1);
+        let key = match self.followers.get(before) {
+            Some(Some((name, key))) if **name == *self.dotted => *key,
+            _ => {
+                let key = self.keys.key(&self.dotted);
+                if self.followers.len() <= before {
+                    self.followers.resize(before + 1, None);
                 }
+                self.followers[before] = Some((self.dotted.as_str().into(), key));
                 key
             }
-        }
+        };
+        self.last = Some(key.at);
+        key
     }
 
     /// Brings the scalars into the order of rows, and counts them and what was ignored.
     pub(crate) fn settle(&mut self) {
         self.ignored.iter().for_each(|key| self.keys.count_ignored(*key));
         let came = self.slots.iter().map(|slot| (slot.key.at, self.values[slot.start as usize]));
-        if !came.clone().eq(self.layout.came.iter().copied()) {
-            let came = came.collect();
-            self.count();
-            self.layout = self.lay_out(came);
+        let is_known = |layout: &Layout| came.clone().eq(layout.came.iter().copied());
+        if !self.layouts.get(self.layout).is_some_and(is_known) {
+            self.layout = match self.layouts.iter().position(is_known) {
+                Some(known) => known,
+                None => {
+                    let came = came.collect();
+                    if self.layouts.len() == MAX_LAYOUTS {
+                        self.count();
+                    }
+                    let layout = self.lay_out(came);
+                    self.layouts.push(layout);
+                    self.layouts.len() - 1
+                }
+            };
         }
-        self.layout.n_records += 1;
+        self.layouts[self.layout].n_records += 1;
     }
 
     fn lay_out(&mut self, came: Vec<(u32, u8)>) -> Layout {
@@ -349,7 +372,7 @@ impl Extras {
 
     /// Digest of the shape of the settled scalars that are known at the decision, or of those that are not.
     pub(crate) fn shape(&self, at_decision: bool) -> u64 {
-        self.layout.shape[usize::from(!at_decision)]
+        self.layouts.get(self.layout).map_or(0, |layout| layout.shape[usize::from(!at_decision)])
     }
 
     /// The values of the settled scalars that are known at the decision, or of those that are not, as bytes.
@@ -359,7 +382,8 @@ impl Extras {
     }
 
     fn settled(&self) -> impl Iterator<Item = ExtraSlot> {
-        self.layout.order.iter().filter_map(|position| self.slots.get(*position as usize).copied())
+        let order = self.layouts.get(self.layout).map_or(&[][..], |layout| &layout.order);
+        order.iter().filter_map(|position| self.slots.get(*position as usize).copied())
     }
 
     /// The settled scalars by key.

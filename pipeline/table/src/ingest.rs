@@ -270,7 +270,11 @@ impl<'s> Ingest<'s> {
         let mut next = reader.next_batch();
         loop {
             let batch = match next {
-                Ok(batch) if batch.records.is_empty() => break,
+                Ok(batch) if batch.records.is_empty() => {
+                    // Its memory is the next file's.
+                    reader.recycle(batch);
+                    break;
+                }
                 Ok(batch) => batch,
                 Err(error) => {
                     // An error of the disk ends the ingest here; any other is the decompressor's.
@@ -439,7 +443,7 @@ impl<'s> Ingest<'s> {
             });
         }
         self.write_days(&judgement, &keys, &left_out, &state, &mut report)?;
-        state.write(words, left_out_names, self.files)?;
+        state.write(words, left_out_names, self.files, judgement.digest)?;
         Ok(report)
     }
 

@@ -35,8 +35,7 @@ pub(crate) fn encode(draft: &Draft<'_>, out: &mut Vec<u8>) -> RowShape {
     put_text(Some(&draft.path), out);
     put_text(draft.static_path.as_deref(), out);
     put_number(draft.propensity.map(Propensity::get), out);
-    // An object of names and finite numbers can be written.
-    put_text(if draft.propensities.is_empty() { None } else { serde_json::to_string(&draft.propensities).ok() }.as_deref(), out);
+    put_some(Some(&draft.propensities).filter(|propensities| !propensities.is_empty()), out, put_json);
     let candidates = &draft.candidates;
     put_some(Some(candidates).filter(|names| !names.is_empty()), out, |names, out| {
         put_texts(names.len(), names.iter().map(AsRef::as_ref), out);
@@ -143,6 +142,17 @@ fn put_length(mut length: usize, out: &mut Vec<u8>) {
         length >>= 7;
     }
     out.push(length as u8);
+}
+
+/// Appends the length of a value as JSON, and the JSON.
+fn put_json(value: &impl serde::Serialize, out: &mut Vec<u8>) {
+    let start = out.len();
+    // An object of names and finite numbers can be written, and a vector takes it.
+    let _ = serde_json::to_writer(&mut *out, value);
+    let end = out.len();
+    put_length(end - start, out);
+    let n_length = out.len() - end;
+    out[start..].rotate_right(n_length);
 }
 
 /// Appends a length and the bytes.

@@ -179,9 +179,9 @@ impl Writing<'_> {
             metadata.push((PATHS_KEY, serde_json::to_string(paths).unwrap_or_default()));
             metadata
         };
-        decisions.finish(&with_paths(&columns.paths))?;
+        decisions.finish(&with_paths(columns.paths()))?;
         if let Some(layers) = layers {
-            layers.finish(&with_paths(&columns.layer_paths))?;
+            layers.finish(&with_paths(columns.layer_paths()))?;
         }
         written.days.insert(name, n_rows);
         Ok(written)
