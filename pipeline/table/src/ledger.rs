@@ -141,6 +141,8 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// Adds an entry. `folder`: where the temporary file is made when it is needed.
     pub(crate) fn push(&mut self, entry: Entry, folder: &Path) -> io::Result<()> {
+        // All at once: what is not written to takes no memory, and nothing is copied when there are more.
+        self.held.reserve_exact(HELD - self.held.len());
         self.held.push(entry);
         if self.held.len() < HELD { Ok(()) } else { self.flush(folder) }
     }
