@@ -336,8 +336,9 @@ impl Rules {
 impl ClassifyRule {
     /// How many of its texts occur; `None` where the rule does not apply.
     fn matches(&self, scratch: &RulesScratch) -> Option<usize> {
-        if !self.first.is_empty() && !self.first.iter().any(|word| scratch.first_word() == Some(word)) {
-            return None;
+        if !self.first.is_empty() {
+            let first = scratch.first_word()?;
+            self.first.iter().find(|word| first == word.as_str())?;
         }
         let n_parts = self.any.iter().filter(|part| scratch.contains(part)).count();
         let n_words = self.words.iter().filter(|word| scratch.has_word(word)).count();

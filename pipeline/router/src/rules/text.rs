@@ -10,6 +10,14 @@ const COURTESY: [&str; 7] = ["please", "can", "could", "you", "urgent", "asap", 
 pub struct RulesScratch {
     lower: String,
     words: Vec<Range<usize>>,
+    /// The [`mark`]s of all words: most words that rules ask for have one that no word has.
+    marks: u64,
+}
+
+/// One of 64 marks of a word, by its first byte and its length.
+fn mark(word: &str) -> u64 {
+    let first = word.as_bytes().first().copied().unwrap_or_default();
+    1 << ((usize::from(first) + 5 * word.len()) % 64)
 }
 
 impl RulesScratch {
@@ -38,6 +46,7 @@ impl RulesScratch {
         if let Some(from) = start {
             self.words.push(from..self.lower.len());
         }
+        self.marks = self.words().fold(0, |marks, word| marks | mark(word));
     }
 
     pub(super) fn contains(&self, part: &str) -> bool {
@@ -45,7 +54,7 @@ impl RulesScratch {
     }
 
     pub(super) fn has_word(&self, word: &str) -> bool {
-        self.words().any(|found| found == word)
+        self.marks & mark(word) != 0 && self.words().any(|found| found == word)
     }
 
     /// The first word that is no courtesy.
