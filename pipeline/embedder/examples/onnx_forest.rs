@@ -27,7 +27,7 @@ type Failure = Box<dyn std::error::Error>;
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [runtime, folder] = arguments.as_slice() else { return Err("usage: onnx_forest RUNTIME FOLDER".into()) };
-    ort::init_from(runtime)?.commit();
+    let environment = ort::init_from(runtime)?.build()?;
     let folder = Path::new(folder);
     let features = numbers(&folder.join("features.bin"), f32::from_le_bytes)?;
     for (name, output) in MODELS {
@@ -37,7 +37,7 @@ fn main() -> Result<(), Failure> {
             continue;
         }
         let expected = numbers(&folder.join(format!("{name}.bin")), f64::from_le_bytes)?;
-        let mut session = Session::builder()?.with_intra_threads(1)?.commit_from_file(&file)?;
+        let mut session = Session::builder(&environment)?.with_intra_threads(1)?.commit_from_file(&file)?;
         let n_columns = session.inputs().first().and_then(|input| input.dtype().tensor_shape()?.last().copied()).unwrap_or(0);
         let n_columns = usize::try_from(n_columns)?;
         let mut largest: f64 = 0.0;

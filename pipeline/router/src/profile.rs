@@ -7,6 +7,12 @@ use crate::lexicon::{Facts, N_TOPICS, Topic, WordKey};
 /// Bytes of a text that are looked at; the rest counts as characters only. Bounds the time of one decision.
 pub(crate) const MAX_TEXT_BYTES: usize = 16 * 1024;
 
+/// Bytes from which on a word may be a keyword.
+const MIN_CONTENT_BYTES: u32 = 4;
+
+/// Distinct content words that are counted, at most.
+const MAX_CONTENT_WORDS: usize = 64;
+
 /// What is found in a text.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct TextProfile {
@@ -40,6 +46,8 @@ pub(crate) struct TextProfile {
     pub n_indented: u32,
     /// List items: lines that start with `-`, `*` or a number and a full stop.
     pub n_items: u32,
+    /// Distinct words that are no function words and open no question, at most [`MAX_CONTENT_WORDS`].
+    pub n_content_words: u32,
     /// Words of each topic.
     pub topics: [u32; N_TOPICS],
     /// Length of the longest word, in bytes.
@@ -49,6 +57,8 @@ pub(crate) struct TextProfile {
     pub opens_command: bool,
     lower: String,
     words: Vec<Word>,
+    /// The first of each of [`Self::n_content_words`], by their positions.
+    distinct: Vec<u32>,
 }
 
 /// Where a word stands in the lower-case text, and what is known of it.
@@ -66,9 +76,11 @@ impl TextProfile {
     /// Replaces the contents by what a text holds.
     pub fn read(&mut self, text: &str) {
         let (mut lower, mut words) = (std::mem::take(&mut self.lower), std::mem::take(&mut self.words));
+        let mut distinct = std::mem::take(&mut self.distinct);
         lower.clear();
         words.clear();
-        *self = Self { lower, words, ..Self::default() };
+        distinct.clear();
+        *self = Self { lower, words, distinct, ..Self::default() };
         self.n_chars = saturate(if text.is_ascii() { text.len() } else { text.chars().count() });
         let text = head(text);
         if text.is_ascii() {
@@ -80,6 +92,7 @@ impl TextProfile {
         }
         self.count_lines(text);
         self.count_words();
+        self.count_content_words();
     }
 
     /// Number of words.
@@ -211,6 +224,23 @@ impl TextProfile {
         self.words.push(Word { start: saturate(start), end: saturate(end), has_apostrophe, key, facts: Facts::of(key) });
     }
 
+    /// Counts the distinct content words.
+    fn count_content_words(&mut self) {
+        let (words, lower) = (&self.words, &self.lower);
+        let text = |word: &Word| lower.get(word.start as usize..word.end as usize);
+        // A word that is too long for a key is known by its letters.
+        let is_same = |word: &Word, other: &Word| word.key == other.key && (word.key != WordKey::default() || text(word) == text(other));
+        for (position, word) in words.iter().enumerate().filter(|(_, word)| word.is_content()) {
+            if self.distinct.len() == MAX_CONTENT_WORDS {
+                break;
+            }
+            if !self.distinct.iter().any(|&earlier| is_same(&words[earlier as usize], word)) {
+                self.distinct.push(position as u32);
+            }
+        }
+        self.n_content_words = saturate(self.distinct.len());
+    }
+
     /// Counts words by topic and looks at the opening word, after words of courtesy.
     fn count_words(&mut self) {
         let mut topics = [0; N_TOPICS];
@@ -224,6 +254,14 @@ impl TextProfile {
         }
         self.topics = topics;
         (self.opens_question, self.opens_command) = opening.unwrap_or((false, false));
+    }
+}
+
+impl Word {
+    /// Whether the word may be one of the text's own keywords.
+    fn is_content(&self) -> bool {
+        let facts = self.facts;
+        MIN_CONTENT_BYTES <= self.end - self.start && !facts.is_function_word() && !facts.has(Topic::Question) && !facts.has(Topic::Polite)
     }
 }
 
@@ -282,6 +320,7 @@ mod tests {
         profile.split_words(text);
         profile.count_lines(text);
         profile.count_words();
+        profile.count_content_words();
         profile
     }
 

@@ -365,10 +365,6 @@ impl Schema {
         self.embedder.check(self.embedding_columns).map_err(|reason| SchemaError::Field { field: "embedder", reason })?;
         self.type_centres.check(self.query_types.entries().len()).map_err(|reason| SchemaError::Field { field: "type_centres", reason })?;
         self.history.check().map_err(|reason| SchemaError::Field { field: "history", reason })?;
-        if let Some(pair) = self.extras.windows(2).find(|pair| pair[1].key <= pair[0].key) {
-            let reason = format!("`{}` stands after `{}`, keys must rise", pair[1].key, pair[0].key);
-            return Err(SchemaError::Field { field: "extras", reason });
-        }
         let expected = self.expected_columns();
         for position in 0..expected.len().max(self.columns.len()) {
             let (found, wanted) = (self.columns.get(position), expected.get(position));

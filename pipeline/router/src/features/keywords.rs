@@ -3,8 +3,8 @@
 use routewright_domain::Scalar;
 
 use super::{Feature, QueryInput, Write, columns};
-use crate::lexicon::{Topic, WordKey};
-use crate::profile::{TextProfile, Word};
+use crate::lexicon::Topic;
+use crate::profile::TextProfile;
 use crate::schema::ColumnKind::{Count, Share};
 
 /// Topics that are columns, in their order.
@@ -45,37 +45,13 @@ fn write(input: &QueryInput<'_>, row: &mut [f32]) {
     }
     let share = (total as f32 / input.profile.n_words().max(1) as f32).min(1.0);
     let keywords = input.request.extras.get("query_features.keywords");
-    let (n_content, logged_share) = (content_words(input.profile), logged_share(keywords, input.profile));
+    let (n_content, logged_share) = (input.profile.n_content_words as f32, logged_share(keywords, input.profile));
     let logged = match keywords {
         Some(Scalar::List(keywords)) => keywords.len() as f32,
         Some(Scalar::Text(text)) => text.split([',', ' ']).filter(|word| !word.is_empty()).count() as f32,
         _ => f32::NAN,
     };
     row[TOPICS.len()..].copy_from_slice(&[share, n_content, logged_share, logged]);
-}
-
-/// Bytes from which on a word may be a keyword.
-const MIN_KEYWORD_BYTES: usize = 4;
-
-/// Distinct words that are counted, at most.
-const MAX_KEYWORDS: usize = 64;
-
-/// Number of distinct words that are no function words and open no question.
-fn content_words(profile: &TextProfile) -> f32 {
-    let is_content = |(text, word): &(&str, &Word)| {
-        let facts = word.facts;
-        MIN_KEYWORD_BYTES <= text.len() && !facts.is_function_word() && !facts.has(Topic::Question) && !facts.has(Topic::Polite)
-    };
-    let (mut distinct, mut n_distinct) = ([(WordKey::default(), ""); MAX_KEYWORDS], 0);
-    for (text, word) in profile.entries().filter(is_content) {
-        // A word that is too long for a key is known by its letters.
-        let text = if word.key == WordKey::default() { text } else { "" };
-        if n_distinct < MAX_KEYWORDS && !distinct[..n_distinct].contains(&(word.key, text)) {
-            distinct[n_distinct] = (word.key, text);
-            n_distinct += 1;
-        }
-    }
-    n_distinct as f32
 }
 
 /// Share of the logged keywords that are words of the text; missing where none are logged.
