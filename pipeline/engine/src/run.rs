@@ -270,7 +270,7 @@ fn clear_beside(place: &Path) -> Result<(), PlaceError> {
 /// Renames a written output into its place; a folder that is in the way is moved aside first and removed afterwards.
 fn put_in_place(place: &Path) -> io::Result<()> {
     let written = beside(place);
-    sync(&written)?;
+    sync(&written, place)?;
     if place.is_dir() {
         let aside = beside(&written);
         std::fs::rename(place, &aside)?;
@@ -281,31 +281,33 @@ fn put_in_place(place: &Path) -> io::Result<()> {
     }
 }
 
-/// Asks the system to put a file, or every file of a folder, onto the disk; hidden files have to be able to look after themselves.
-fn sync(path: &Path) -> io::Result<()> {
+/// Asks the system to put a file, or every file of a folder, onto the disk; hidden files have to be able to look after themselves. `place`: what
+/// is to be replaced, whose files were put there before.
+fn sync(path: &Path, place: &Path) -> io::Result<()> {
     let metadata = std::fs::metadata(path)?;
-    if is_linked(&metadata) {
+    if is_taken_over(&metadata, place) {
         return Ok(());
     }
     if metadata.is_dir() {
         let entries = std::fs::read_dir(path)?.collect::<io::Result<Vec<_>>>()?;
         let is_shown = |entry: &&std::fs::DirEntry| !entry.file_name().to_string_lossy().starts_with('.');
         // Side by side: the disk writes what several threads wait for in one go.
-        entries.par_iter().filter(is_shown).try_for_each(|entry| sync(&entry.path()))?;
+        entries.par_iter().filter(is_shown).try_for_each(|entry| sync(&entry.path(), &place.join(entry.file_name())))?;
     }
     std::fs::File::open(path)?.sync_all()
 }
 
-/// Whether a file has another name, too: a stage links what it takes over from its earlier output, which was put onto the disk then.
+/// Whether a file is the very one that stands in its place already: a stage links what it takes over from its earlier output.
 #[cfg(unix)]
-fn is_linked(metadata: &std::fs::Metadata) -> bool {
+fn is_taken_over(metadata: &std::fs::Metadata, place: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
-    metadata.is_file() && metadata.nlink() > 1
+    let is_same = |other: std::fs::Metadata| (other.dev(), other.ino()) == (metadata.dev(), metadata.ino());
+    metadata.is_file() && metadata.nlink() > 1 && std::fs::metadata(place).is_ok_and(is_same)
 }
 
 /// Other systems do not tell.
 #[cfg(not(unix))]
-fn is_linked(_metadata: &std::fs::Metadata) -> bool {
+fn is_taken_over(_metadata: &std::fs::Metadata, _place: &Path) -> bool {
     false
 }
 

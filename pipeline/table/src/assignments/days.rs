@@ -9,12 +9,12 @@ use std::fs;
 use std::hash::BuildHasherDefault;
 use std::path::Path;
 
-use arrow::array::{Array, ArrayRef, StringArray};
+use arrow::array::{Array, ArrayRef, BooleanArray, StringArray};
 use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::joined::{TASK, assignments};
-use super::plain::{as_text, columns_of_day, is_all_gateway, plain_tasks};
+use super::plain::{QUERY, as_text, columns_of_day, is_all_gateway, plain_tasks};
 use super::{Assignment, GROUP, arrays, write_file};
 use crate::decisions::{Decisions, day_name};
 use crate::error::TableError;
@@ -148,16 +148,17 @@ fn names_now<'n>(
 
 /// The names of the rows of a day.
 fn names_of_day(decisions: &Decisions, day: &str) -> Result<Vec<Names>, TableError> {
-    let (n_rows, [own_tasks, queries, groups]) = columns_of_day(decisions, day, ["query_id", "query", GROUP])?;
+    let (n_rows, [own_tasks, queries, groups]) = columns_of_day(decisions, day, ["query_id", QUERY, GROUP])?;
     let own_tasks = texts(own_tasks.as_ref());
     if groups.as_ref().is_some_and(|groups| is_all_gateway(groups, queries.as_ref())) {
         return Ok((0..n_rows).map(|row| [digest(text(own_tasks, row)); 2]).collect());
     }
-    let (queries, groups) = (texts(queries.as_ref()), groups.as_ref());
+    let (queries, groups) = (queries.as_ref().and_then(|queries| queries.as_any().downcast_ref::<BooleanArray>()), groups.as_ref());
+    let has_query = |row| queries.is_some_and(|queries| queries.is_valid(row) && queries.value(row));
     let (_, [ids, tasks]) = columns_of_day(decisions, day, ["trace_id", TASK])?;
     let (ids, tasks) = (texts(ids.as_ref()), tasks.as_ref().and_then(as_text));
     let of = |row| {
-        let is_gateway = groups.is_some_and(|groups| groups.is_valid(row)) && text(queries, row).unwrap_or_default().is_empty();
+        let is_gateway = groups.is_some_and(|groups| groups.is_valid(row)) && !has_query(row);
         if is_gateway {
             return [digest(text(own_tasks, row)); 2];
         }
@@ -219,8 +220,10 @@ fn batches<'n>(decisions: &Decisions, days: &BTreeSet<&'n str>, at_once: u64) ->
 fn shared_names(names: &NamesByDay<'_>, days: &BTreeSet<&str>) -> NameSet {
     /// Names that are looked at together: their table stays in the cache.
     const TOGETHER: usize = 64 << 10;
+    /// Times that all names are looked through, at most: beyond, tables outgrow the cache instead.
+    const MOST_PARTS: usize = 32;
     let n_names: usize = days.iter().filter_map(|day| names.get(day)).map(|rows| rows.len()).sum();
-    let n_parts = (n_names / TOGETHER + 1) as u64;
+    let n_parts = (n_names / TOGETHER + 1).min(MOST_PARTS) as u64;
     let of_part = |part: u64| {
         // Tables go by the bits at both ends of a digest.
         let is_in_part = |name: &u64| n_parts == 1 || (name >> 24) % n_parts == part;

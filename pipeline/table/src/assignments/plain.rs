@@ -12,7 +12,11 @@ use crate::decisions::Decisions;
 use crate::error::TableError;
 use crate::parquet_file::{TableReader, fields};
 
-/// Columns of one day of decisions, each in one piece; `None` for a column that the day has not.
+/// The column of queries.
+pub(super) const QUERY: &str = "query";
+
+/// Columns of one day of decisions, each in one piece, null where one of several files has not the column; `None` for a column that the day
+/// has not. Of [`QUERY`] there is only whether a row has a text: the texts of a day may be more than one array holds.
 ///
 /// # Errors
 /// [`TableError`] for a file that cannot be read.
@@ -21,8 +25,8 @@ pub(super) fn columns_of_day<const N: usize>(
     day: &str,
     names: [&str; N],
 ) -> Result<(usize, [Option<ArrayRef>; N]), TableError> {
-    let mut parts: [Vec<ArrayRef>; N] = std::array::from_fn(|_| Vec::new());
-    let mut n_rows = 0;
+    let mut parts: [Vec<Option<ArrayRef>>; N] = std::array::from_fn(|_| Vec::new());
+    let (mut n_rows, mut lengths) = (0, Vec::new());
     for (_, path) in decisions.files_by_day().filter(|(of, _)| *of == day) {
         let reader = TableReader::open(path)?;
         let schema = reader.schema();
@@ -33,19 +37,20 @@ pub(super) fn columns_of_day<const N: usize>(
         for batch in reader.with_columns(wanted.iter().copied()).batches()? {
             let batch = batch?;
             n_rows += batch.num_rows();
+            lengths.push(batch.num_rows());
             for (part, name) in parts.iter_mut().zip(names) {
-                part.extend(batch.column_by_name(name).map(Arc::clone));
+                let column = batch.column_by_name(name);
+                part.push(column.map(|column| if name == QUERY { has_text(column) } else { Arc::clone(column) }));
             }
         }
     }
     let failed = |error| TableError::columns(decisions.folder(), error);
     let mut whole: [Option<ArrayRef>; N] = std::array::from_fn(|_| None);
     for (whole, part) in whole.iter_mut().zip(&parts) {
-        let part: Vec<&dyn Array> = part.iter().map(AsRef::as_ref).collect();
-        *whole = match part[..] {
-            [] => None,
-            _ => Some(concat(&part).map_err(failed)?).filter(|whole| whole.len() == n_rows),
-        };
+        let Some(kind) = part.iter().flatten().map(|column| column.data_type().clone()).next() else { continue };
+        let filled = part.iter().zip(&lengths).map(|(column, length)| column.clone().unwrap_or_else(|| new_null_array(&kind, *length)));
+        let filled: Vec<ArrayRef> = filled.collect();
+        *whole = Some(concat(&filled.iter().map(AsRef::as_ref).collect::<Vec<&dyn Array>>()).map_err(failed)?);
     }
     Ok((n_rows, whole))
 }
@@ -64,7 +69,7 @@ pub(super) fn plain_tasks(decisions: &Decisions, day: &str) -> Result<Option<Vec
         "path",
         "confidence",
         "success",
-        "query",
+        QUERY,
         ROUTING_MS,
         CONTEXT_FOUND,
         CONTEXT_COUNT,
@@ -129,13 +134,21 @@ pub(super) fn plain_tasks(decisions: &Decisions, day: &str) -> Result<Option<Vec
     Ok(is_ours.then_some(arrays))
 }
 
-/// Whether every row names a group and none has a query.
+/// Whether every row names a group and none has a query. `queries`: what [`columns_of_day`] gives for [`QUERY`].
 pub(super) fn is_all_gateway(groups: &ArrayRef, queries: Option<&ArrayRef>) -> bool {
-    let is_empty = |queries: &ArrayRef| {
-        let texts = queries.as_any().downcast_ref::<StringArray>();
-        texts.is_some_and(|texts| texts.null_count() == 0 && texts.value_offsets().first() == texts.value_offsets().last())
+    let are_empty = |queries: &ArrayRef| {
+        let has_text = queries.as_any().downcast_ref::<BooleanArray>();
+        has_text.is_some_and(|has_text| has_text.null_count() == 0 && has_text.true_count() == 0)
     };
-    groups.null_count() == 0 && *groups.data_type() == DataType::Utf8 && queries.is_some_and(is_empty)
+    groups.null_count() == 0 && *groups.data_type() == DataType::Utf8 && queries.is_some_and(are_empty)
+}
+
+/// Whether each row has a text; a column of something else as it is.
+fn has_text(queries: &ArrayRef) -> ArrayRef {
+    match queries.as_any().downcast_ref::<StringArray>() {
+        Some(texts) => Arc::new(texts.iter().map(|text| text.map(|text| !text.is_empty())).collect::<BooleanArray>()),
+        None => Arc::clone(queries),
+    }
 }
 
 /// Whether rows stand in the order (timestamp, task).
