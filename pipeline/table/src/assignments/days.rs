@@ -107,11 +107,7 @@ fn write_plain_days<'n>(
     let write = |day: &&'n str| -> Result<Option<&'n str>, TableError> {
         let is_linked = names.get(day).is_none_or(|rows| !shared.is_empty() && rows.iter().flatten().any(|name| shared.contains(name)));
         match if is_linked { None } else { plain_tasks(decisions, day)? } {
-            Some(columns) => {
-                let folder = to.join(format!("day={day}"));
-                fs::create_dir_all(&folder).map_err(|error| TableError::write(&folder, error))?;
-                write_file(columns, &folder.join(PART)).map(|()| None)
-            }
+            Some(columns) => write_columns(columns, day, to).map(|()| None),
             None => Ok(Some(*day)),
         }
     };
@@ -124,9 +120,14 @@ fn write_day(rows: &[Assignment], wanted: &BTreeSet<&str>, to: &Path) -> Result<
     if !wanted.contains(day.as_str()) {
         return Ok(());
     }
+    write_columns(arrays(rows), &day, to)
+}
+
+/// Writes the one file of a day.
+fn write_columns(columns: Vec<ArrayRef>, day: &str, to: &Path) -> Result<(), TableError> {
     let folder = to.join(format!("day={day}"));
     fs::create_dir_all(&folder).map_err(|error| TableError::write(&folder, error))?;
-    write_file(arrays(rows), &folder.join(PART))
+    write_file(columns, &folder.join(PART))
 }
 
 /// The names of every row: of days that were not written since, those that stand with the earlier tasks.

@@ -26,7 +26,7 @@ pub(super) fn columns_of_day<const N: usize>(
     names: [&str; N],
 ) -> Result<(usize, [Option<ArrayRef>; N]), TableError> {
     let mut parts: [Vec<Option<ArrayRef>>; N] = std::array::from_fn(|_| Vec::new());
-    let (mut n_rows, mut lengths) = (0, Vec::new());
+    let mut lengths = Vec::new();
     for (_, path) in decisions.files_by_day().filter(|(of, _)| *of == day) {
         let reader = TableReader::open(path)?;
         let schema = reader.schema();
@@ -36,7 +36,6 @@ pub(super) fn columns_of_day<const N: usize>(
         wanted.sort_unstable();
         for batch in reader.with_columns(wanted.iter().copied()).batches()? {
             let batch = batch?;
-            n_rows += batch.num_rows();
             lengths.push(batch.num_rows());
             for (part, name) in parts.iter_mut().zip(names) {
                 let column = batch.column_by_name(name);
@@ -52,7 +51,7 @@ pub(super) fn columns_of_day<const N: usize>(
         let filled: Vec<ArrayRef> = filled.collect();
         *whole = Some(concat(&filled.iter().map(AsRef::as_ref).collect::<Vec<&dyn Array>>()).map_err(failed)?);
     }
-    Ok((n_rows, whole))
+    Ok((lengths.iter().sum(), whole))
 }
 
 /// The tasks of a day whose rows are all a gateway's and of which no other day knows anything, as one array per column of `assignments`.
