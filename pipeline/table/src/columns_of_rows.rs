@@ -38,8 +38,15 @@ fn skip_kind(kind: ExtraKind, input: &mut Input<'_>) {
     }
 }
 
-/// A column that is being filled.
-enum Filling {
+/// A column that is being filled. Nulls wait for the next value, for most columns of a log have nothing at all.
+struct Filling {
+    values: Values,
+    /// Nulls after the last value.
+    n_nulls: usize,
+}
+
+/// The values of a column.
+enum Values {
     Time(TimestampMicrosecondBuilder),
     /// Bytes, which are found to be text in one go.
     Text(BinaryBuilder),
@@ -50,6 +57,49 @@ enum Filling {
 }
 
 impl Filling {
+    fn of<T>(access: &Access<T>) -> Self {
+        Self { values: Values::of(access), n_nulls: 0 }
+    }
+
+    fn of_kind(kind: ExtraKind) -> Self {
+        Self { values: Values::of_kind(kind), n_nulls: 0 }
+    }
+
+    /// Appends the mark and value that come next, or the row's time.
+    #[inline]
+    fn take(&mut self, timestamp: Timestamp, input: &mut Input<'_>) {
+        match &mut self.values {
+            Values::Time(column) => column.append_value(timestamp.0),
+            _ if input.byte() == 0 => self.n_nulls += 1,
+            _ => self.values_at_end().take_value(input),
+        }
+    }
+
+    /// The values, with all nulls so far.
+    #[inline]
+    fn values_at_end(&mut self) -> &mut Values {
+        if self.n_nulls > 0 {
+            self.values.append_nulls(std::mem::take(&mut self.n_nulls));
+        }
+        &mut self.values
+    }
+
+    fn append_null(&mut self) {
+        self.n_nulls += 1;
+    }
+
+    /// Appends a value of a kind; one that is not the column's becomes text.
+    fn take_kind(&mut self, kind: ExtraKind, input: &mut Input<'_>) {
+        self.values_at_end().take_kind(kind, input);
+    }
+
+    /// The values so far.
+    fn finish(&mut self) -> ArrayRef {
+        self.values_at_end().finish()
+    }
+}
+
+impl Values {
     fn of<T>(access: &Access<T>) -> Self {
         match access {
             Access::Time(_) => Self::Time(TimestampMicrosecondBuilder::new().with_timezone("UTC")),
@@ -70,16 +120,6 @@ impl Filling {
         }
     }
 
-    /// Appends the mark and value that come next, or the row's time.
-    fn take(&mut self, timestamp: Timestamp, input: &mut Input<'_>) {
-        match self {
-            Self::Time(column) => return column.append_value(timestamp.0),
-            _ if input.byte() == 0 => return self.append_null(),
-            _ => {}
-        }
-        self.take_value(input);
-    }
-
     fn take_value(&mut self, input: &mut Input<'_>) {
         match self {
             Self::Time(column) => column.append_value(input.integer()),
@@ -94,14 +134,14 @@ impl Filling {
         }
     }
 
-    fn append_null(&mut self) {
+    fn append_nulls(&mut self, n_nulls: usize) {
         match self {
-            Self::Time(column) => column.append_null(),
-            Self::Text(column) => column.append_null(),
-            Self::Texts(column) => column.append(false),
-            Self::Number(column) => column.append_null(),
-            Self::Integer(column) => column.append_null(),
-            Self::Flag(column) => column.append_null(),
+            Self::Time(column) => column.append_nulls(n_nulls),
+            Self::Text(column) => column.append_nulls(n_nulls),
+            Self::Texts(column) => column.append_nulls(n_nulls),
+            Self::Number(column) => column.append_nulls(n_nulls),
+            Self::Integer(column) => column.append_nulls(n_nulls),
+            Self::Flag(column) => column.append_nulls(n_nulls),
         }
     }
 
@@ -161,8 +201,12 @@ pub(crate) struct RowColumns<'s> {
     /// By the digest of the shape, of the outcome's part and of the decision's.
     plans: [HashMap<u64, Plan, BuildHasherDefault<Unhashed>>; 2],
     layers: Vec<Filling>,
+    /// Columns that are known at the decision; the outcome's follow.
+    n_known: usize,
     /// Positions of the columns whose names are noted.
     path_columns: [usize; 2],
+    /// Of the layers: positions of the decision's id, and of the path whose names are noted.
+    layer_columns: [usize; 2],
     n_rows: usize,
     n_layers: usize,
     paths: Names,
@@ -198,7 +242,9 @@ impl<'s> RowColumns<'s> {
             shapes,
             plans: Default::default(),
             layers: LAYER_COLUMNS.iter().map(|column| Filling::of(&column.access)).collect(),
+            n_known: DECISION_COLUMNS.iter().take_while(|column| column.known != Known::Outcome).count(),
             path_columns: ["path", "static_path"].map(|name| position_of(DECISION_COLUMNS, name)),
+            layer_columns: ["trace_id", "selected_path"].map(|name| position_of(LAYER_COLUMNS, name)),
             n_rows: 0,
             n_layers: 0,
             paths: Names::default(),
@@ -226,33 +272,28 @@ impl<'s> RowColumns<'s> {
         let mut input = columns(row);
         let [known, outcome] = shapes(row);
         let [path_at, static_path_at] = self.path_columns;
-        for (position, (filling, column)) in self.decisions.iter_mut().zip(DECISION_COLUMNS).enumerate() {
-            if column.known != Known::Outcome {
-                if position == path_at || position == static_path_at {
-                    note_name(input, &mut self.paths);
-                }
-                filling.take(timestamp, &mut input);
+        for (position, filling) in self.decisions.iter_mut().take(self.n_known).enumerate() {
+            if position == path_at || position == static_path_at {
+                note_name(input, &mut self.paths);
             }
+            filling.take(timestamp, &mut input);
         }
         self.take_extras(known, true, &mut input);
         for _ in 0..input.length().min(input.0.len()) {
             self.n_layers += 1;
-            for (filling, column) in self.layers.iter_mut().zip(LAYER_COLUMNS) {
-                match column.name {
-                    "trace_id" => filling.take(timestamp, &mut columns(row)),
-                    "selected_path" => {
-                        note_name(input, &mut self.layer_paths);
-                        filling.take(timestamp, &mut input);
-                    }
-                    _ => filling.take(timestamp, &mut input),
+            let [id_at, selected_path_at] = self.layer_columns;
+            for (position, filling) in self.layers.iter_mut().enumerate() {
+                if position == id_at {
+                    filling.take(timestamp, &mut columns(row));
+                    continue;
                 }
-            }
-        }
-        for (filling, column) in self.decisions.iter_mut().zip(DECISION_COLUMNS) {
-            if column.known == Known::Outcome {
+                if position == selected_path_at {
+                    note_name(input, &mut self.layer_paths);
+                }
                 filling.take(timestamp, &mut input);
             }
         }
+        self.decisions.iter_mut().skip(self.n_known).for_each(|filling| filling.take(timestamp, &mut input));
         self.take_extras(outcome, false, &mut input);
         self.n_rows += 1;
     }
@@ -341,12 +382,13 @@ pub(crate) fn round_trip(draft: &mut crate::draft::Draft<'_>) -> (routewright_do
     use arrow::datatypes::Schema;
     use std::path::Path;
 
+    use crate::draft::KnownVectors;
     use crate::parquet_file::{extra_fields, fields, take_columns, take_extras};
     use crate::rows::encode;
 
     draft.extras.settle();
     let mut row = Vec::new();
-    encode(draft, &mut row);
+    encode(draft, &mut KnownVectors::default(), &mut row);
     let kinds = kinds_of(shapes(&row), &draft.extras.shapes);
     let extras = extra_columns(&kinds, &draft.extras.keys);
     let mut columns = RowColumns::new(&extras, &draft.extras.shapes);
@@ -386,7 +428,7 @@ mod tests {
     use routewright_domain::{Propensity, Scalar};
 
     use super::*;
-    use crate::draft::{Draft, LayerDraft};
+    use crate::draft::{Draft, KnownVectors, LayerDraft};
     use crate::json::Json;
     use crate::json::tests::arena;
     use crate::rows::{encode, trace_id};
@@ -434,6 +476,11 @@ mod tests {
             &Json::parse(r#"{"keywords":["a",""],"points":[1,2],"deep":{"er":true},"none":null}"#, arena()).unwrap(),
         );
         draft
+    }
+
+    #[test]
+    fn the_columns_of_outcomes_are_the_last() {
+        assert!(DECISION_COLUMNS.is_sorted_by_key(|column| column.known == Known::Outcome));
     }
 
     #[test]
@@ -515,8 +562,8 @@ mod tests {
         let (mut done, mut pending) = (full(), Draft { success: None, timestamp: Timestamp(9), ..full() });
         done.extras.settle();
         pending.extras.settle();
-        let shape = encode(&done, &mut first);
-        let other = encode(&pending, &mut second);
+        let shape = encode(&done, &mut KnownVectors::default(), &mut first);
+        let other = encode(&pending, &mut KnownVectors::default(), &mut second);
         assert_eq!((other.outcome_at, other.outcome_fields), (shape.outcome_at, shape.outcome_fields & !1));
         assert_eq!(first[..shape.outcome_at], second[..shape.outcome_at]);
         assert_eq!(shape.outcome_fields, 0b1000_0111_1111_1111);

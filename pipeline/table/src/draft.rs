@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use routewright_domain::{Decision, LayerAttempt, Propensity, Scalar, Timestamp};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use crate::bytes::{begins_with, is_same};
 use crate::extras::{ExtraKind, Key, Keys, kind_of};
 use crate::json::Json;
 use crate::rows::{Input, put_bytes, put_texts};
@@ -154,6 +155,49 @@ impl<'a> Propensities<'a> {
 
     pub(crate) fn clear(&mut self) {
         self.0.clear();
+    }
+}
+
+/// Vectors of propensities as JSON, of many records: a log has few of them, and numbers take long to write.
+#[derive(Debug, Default)]
+pub(crate) struct KnownVectors {
+    known: Vec<KnownVector>,
+    /// The one that is looked for.
+    bytes: Vec<u8>,
+}
+
+/// A vector as bytes, and its JSON.
+#[derive(Debug)]
+struct KnownVector {
+    bytes: Box<[u8]>,
+    json: Box<[u8]>,
+}
+
+/// Vectors that are remembered.
+const MAX_VECTORS: usize = 16;
+
+impl KnownVectors {
+    /// Propensities as JSON.
+    pub(crate) fn json(&mut self, propensities: &Propensities<'_>) -> &[u8] {
+        self.bytes.clear();
+        for (path, probability) in &propensities.0 {
+            put_bytes(path.as_bytes(), &mut self.bytes);
+            self.bytes.extend_from_slice(&probability.to_le_bytes());
+        }
+        let is_it = |known: &KnownVector| known.bytes.len() == self.bytes.len() && begins_with(&known.bytes, &self.bytes);
+        let at = match self.known.iter().position(is_it) {
+            Some(known) => known,
+            None => {
+                if self.known.len() == MAX_VECTORS {
+                    self.known.clear();
+                }
+                // An object of names and finite numbers can be written.
+                let json = serde_json::to_vec(propensities).unwrap_or_default();
+                self.known.push(KnownVector { bytes: self.bytes.as_slice().into(), json: json.into() });
+                self.known.len() - 1
+            }
+        };
+        &self.known[at].json
     }
 }
 
@@ -312,7 +356,7 @@ impl Extras {
     fn key(&mut self) -> Key {
         let before = self.last.map_or(0, |at| at as usize + 1);
         let key = match self.followers.get(before) {
-            Some(Some((name, key))) if **name == *self.dotted => *key,
+            Some(Some((name, key))) if is_same(name, &self.dotted) => *key,
             _ => {
                 let key = self.keys.key(&self.dotted);
                 if self.followers.len() <= before {
@@ -399,5 +443,24 @@ impl Extras {
             Some((self.keys.name(slot.key.digest)?.to_owned(), scalar))
         });
         scalars.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn vectors_that_are_remembered_are_written_as_they_would_be(vectors in prop::collection::vec(prop::collection::vec(("[ab\"é]{0,2}", 0..4_u8), 0..4), 0..60)) {
+            let mut known = KnownVectors::default();
+            for vector in vectors {
+                let mut propensities = Propensities::default();
+                vector.iter().for_each(|(path, share)| propensities.set(path.as_str().into(), f64::from(*share) / 3.0));
+                prop_assert_eq!(known.json(&propensities), serde_json::to_vec(&propensities).unwrap());
+            }
+        }
     }
 }

@@ -61,7 +61,7 @@ mod tests {
     use routewright_domain::Timestamp;
 
     use super::*;
-    use crate::draft::Draft;
+    use crate::draft::{Draft, KnownVectors};
     use crate::rows::encode;
 
     fn decision(timestamp: i64, success: Option<bool>, latency_ms: Option<f64>) -> Draft<'static> {
@@ -81,7 +81,7 @@ mod tests {
             .iter()
             .map(|row| {
                 let mut bytes = Vec::new();
-                let shape = encode(row, &mut bytes);
+                let shape = encode(row, &mut KnownVectors::default(), &mut bytes);
                 Entry::of(&bytes, shape, row)
             })
             .collect();

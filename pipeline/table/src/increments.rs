@@ -32,6 +32,9 @@ fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     all
 }
 
+/// Memory that no log here fills.
+const MUCH: usize = 64 << 20;
+
 /// A project whose logs change.
 struct Project {
     folder: tempfile::TempDir,
@@ -58,8 +61,9 @@ impl Project {
         fs::write(self.raw(name), [before.as_slice(), text.as_bytes()].concat()).unwrap();
     }
 
-    fn ingest_into(&self, name: &str, earlier: Option<&IngestPlaces>) -> IngestReport {
-        let settings = IngestSettings { max_rejected: 1.0, ..IngestSettings::default() };
+    /// `memory_bytes`: of rows; with none, days are written as soon as they seem to be whole.
+    fn ingest_into(&self, name: &str, earlier: Option<&IngestPlaces>, memory_bytes: usize) -> IngestReport {
+        let settings = IngestSettings { max_rejected: 1.0, memory_bytes, ..IngestSettings::default() };
         let folder = self.folder.path().join(name);
         let out = places(&folder);
         let report = ingest_more(&[self.folder.path().join("raw")], &settings, &out, earlier, &|_, _| {}).unwrap();
@@ -76,8 +80,15 @@ impl Project {
         let earlier = places(&self.folder.path().join(format!("run-{}", self.n_runs)));
         self.n_runs += 1;
         let name = format!("run-{}", self.n_runs);
-        let report = self.ingest_into(&name, Some(&earlier).filter(|_| self.n_runs > 1));
-        let full = self.ingest_into("full", None);
+        let report =
+            self.ingest_into(&name, Some(&earlier).filter(|_| self.n_runs > 1), if self.n_runs.is_multiple_of(2) { 0 } else { MUCH });
+        let full = self.ingest_into("full", None, MUCH);
+        assert_eq!(self.ingest_into("early", None, 0), full);
+        assert!(
+            contents(&self.folder.path().join("early")) == contents(&self.folder.path().join("full")),
+            "days that were written early differ"
+        );
+        fs::remove_dir_all(self.folder.path().join("early")).unwrap();
         let counted =
             IngestReport { files_read: full.files_read, files_gone: 0, days_written: full.days_written.clone(), ..report.clone() };
         assert_eq!(counted, full);
@@ -143,6 +154,19 @@ fn a_late_outcome_reaches_the_day_of_its_decision() {
     let report = project.go_on();
     assert_eq!((report.totals.pending, report.totals.duplicate, report.files_read, report.days_written.len()), (0, 1, 1, 1));
     assert_eq!((report.files[0].counts.duplicate, report.files[1].counts.kept), (1, 81));
+}
+
+#[test]
+fn a_day_that_was_written_early_is_written_again_where_rows_come_late() {
+    let mut project = Project::new();
+    (1..=5).for_each(|day| project.write(&format!("{day}.jsonl"), &many(day * 100, day)));
+    // One takes the place of a row, one is the only row of its day and takes the place of one of another, one is new.
+    project.write("6.jsonl", &(record(101, 1, "A", Some(6)) + &record(102, 7, "A", Some(6)) + &record(999, 3, "A", None)));
+    assert_eq!(project.go_on().days.len(), 6);
+    // And a day loses its only row.
+    project.write("0.jsonl", &record(1, 9, "A", None));
+    project.write("7.jsonl", &record(1, 10, "A", Some(1)));
+    assert_eq!(project.go_on().days.keys().next_back().unwrap(), "2026-01-10");
 }
 
 #[test]

@@ -1,26 +1,27 @@
 //! Log files in, canonical tables out: reads, judges, keeps or quarantines every record, and accounts for each.
 
-use std::collections::{BTreeMap, HashSet};
+mod early;
+mod read;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use routewright_domain::Timestamp;
-
+use self::early::Early;
 use crate::decisions::day_name;
 use crate::error::{IngestError, TableError};
 use crate::extras::Keys;
 use crate::formats::{FORMATS, Format, format_named};
 use crate::judgement::{Judgement, Remembered};
-use crate::ledger::{Entry, Ledger};
-use crate::pieces::{PIECE, ParsedRow, Piece, Rules, SNIFFED, parse_batch, sniff_batch};
+use crate::ledger::Ledger;
 use crate::quarantine::{Earlier, Refused, Rejected, write_quarantine};
 use crate::reason::{Reason, Rejection};
-use crate::records::{Batch, Record, RecordLimits, RecordReader};
+use crate::records::RecordLimits;
 use crate::redact::Redactor;
 use crate::report::{FileReport, IngestReport};
 use crate::shapes::Shapes;
-use crate::source::{OpenFile, find, open, open_at, read_pieces};
-use crate::spill::{NewRow, Spill};
+use crate::source::{find, read_pieces};
+use crate::spill::Spill;
 use crate::state::{FileState, Standing, State, StatePlaces, standings};
 use crate::wide::MatrixSettings;
 use crate::write::{Kept, Writing, link_day};
@@ -129,11 +130,9 @@ pub fn ingest_more(
     };
     let total_bytes = inputs.files.iter().map(|file| fs::metadata(file).map_or(0, |metadata| metadata.len())).sum();
     let skipped = inputs.skipped.iter().map(|file| file.display().to_string()).collect();
-    let mut ingest = Ingest::new(settings, places, inputs.files, forced, earlier);
+    let mut ingest = Ingest::new(settings, places, inputs.files.into_iter().zip(standings), forced, earlier);
     let work = || {
-        for (position, standing) in standings.into_iter().enumerate() {
-            ingest.take_file(position, standing, &|done| progress(done.min(total_bytes), total_bytes))?;
-        }
+        ingest.read_all(&|done| progress(done.min(total_bytes), total_bytes))?;
         ingest.finish(skipped, &words)
     };
     // On one of the threads that parse: handing every batch over to them would cost a wait each.
@@ -157,7 +156,9 @@ fn unknown_format(name: &str) -> IngestError {
 struct Ingest<'s> {
     settings: &'s IngestSettings,
     places: &'s IngestPlaces,
+    /// The files, and what each is to the earlier ingest.
     paths: Vec<PathBuf>,
+    standings: Vec<Standing>,
     forced: Option<&'static Format>,
     earlier: Option<(&'s IngestPlaces, State)>,
     /// The position now of every earlier file, and the offset from which on it is read again.
@@ -170,22 +171,23 @@ struct Ingest<'s> {
     files: Vec<FileState>,
     n_read: usize,
     bytes_done: u64,
-    /// Memory of batches, from file to file.
-    spare: Vec<Batch>,
+    early: Early,
 }
 
 impl<'s> Ingest<'s> {
     fn new(
         settings: &'s IngestSettings,
         places: &'s IngestPlaces,
-        paths: Vec<PathBuf>,
+        files: impl Iterator<Item = (PathBuf, Standing)>,
         forced: Option<&'static Format>,
         earlier: Option<(&'s IngestPlaces, State)>,
     ) -> Self {
+        let (paths, standings) = files.unzip();
         Self {
             settings,
             places,
             paths,
+            standings,
             forced,
             moved: vec![None; earlier.as_ref().map_or(0, |(_, state)| state.files.len())],
             earlier,
@@ -197,204 +199,7 @@ impl<'s> Ingest<'s> {
             files: Vec::new(),
             n_read: 0,
             bytes_done: 0,
-            spare: Vec::new(),
-        }
-    }
-
-    /// Takes over what is known of a file, and reads the rest of it.
-    fn take_file(&mut self, position: usize, standing: Standing, progress: &(dyn Fn(u64) + Sync)) -> Result<(), IngestError> {
-        let path = self.paths[position].clone();
-        let known = |at: usize| self.earlier.as_ref().and_then(|(_, state)| state.files.get(at)).cloned().unwrap_or_default();
-        let name = path.display().to_string();
-        match standing {
-            Standing::Same(at) => {
-                let mut known = known(at);
-                self.moved[at] = Some((position as u32, u64::MAX));
-                if known.path != name || known.stamp.is_none() {
-                    known.stamp = open(&path, &self.settings.matrix)?.stamp;
-                    known.path = name;
-                }
-                self.bytes_done += known.n_bytes;
-                self.files.push(known);
-                progress(self.bytes_done);
-                Ok(())
-            }
-            Standing::Grown(at, hasher) => {
-                let known = known(at);
-                let (offset, _) = known.resume;
-                self.moved[at] = Some((position as u32, offset));
-                let file = open_at(&path, offset, *hasher, known.n_bytes)?;
-                let fingerprint = if offset == 0 { String::new() } else { known.fingerprint };
-                self.files.push(FileState {
-                    path: name,
-                    format: known.format,
-                    resume: known.resume,
-                    keeps_schema: known.keeps_schema,
-                    head: known.head,
-                    fingerprint,
-                    ..FileState::default()
-                });
-                self.read_file(&path, file, progress)
-            }
-            Standing::New => {
-                self.files.push(FileState { path: name, resume: (0, 1), ..FileState::default() });
-                let file = open(&path, &self.settings.matrix)?;
-                self.read_file(&path, file, progress)
-            }
-        }
-    }
-
-    /// The state of the file that is being read.
-    fn file(&mut self) -> &mut FileState {
-        let last = self.files.len() - 1;
-        &mut self.files[last]
-    }
-
-    /// Reads the last file from where it is to be read to its end. The next batch is read while one is parsed.
-    fn read_file(&mut self, path: &Path, file: OpenFile, progress: &(dyn Fn(u64) + Sync)) -> Result<(), IngestError> {
-        self.n_read += 1;
-        let (watch, stamp, is_compressed) = (file.watch(), file.stamp, file.is_compressed);
-        let resume = self.file().resume;
-        let spare = std::mem::take(&mut self.spare);
-        let mut reader = RecordReader::resume(file.text, self.settings.limits, resume).by_lines().with_spare(spare);
-        self.kept.begin_file(self.files.len() - 1);
-        let known = self.file().format.as_deref().and_then(format_named);
-        let mut format = if file.is_wide { format_named("matrix") } else { self.forced.or(known) };
-        let mut rules = Rules::of(self.settings);
-        if let Some(keeps_schema) = self.file().keeps_schema {
-            rules = rules.with_schema(keeps_schema);
-        }
-        // A format that was found in many records does not change when more are appended.
-        let mut is_settled = format.is_some();
-        let mut is_broken = false;
-        let mut next = reader.next_batch();
-        loop {
-            let batch = match next {
-                Ok(batch) if batch.records.is_empty() => {
-                    // Its memory is the next file's.
-                    reader.recycle(batch);
-                    break;
-                }
-                Ok(batch) => batch,
-                Err(error) => {
-                    // An error of the disk ends the ingest here; any other is the decompressor's.
-                    watch.finish(path)?;
-                    let (line, offset) = reader.position();
-                    let record = Record { range: 0..0, line, offset, fault: None, is_guess: false };
-                    self.reject(&record, &Rejection::new(Reason::DecompressionError, error.to_string()), &[], format, Part::Head)?;
-                    is_broken = true;
-                    break;
-                }
-            };
-            if format.is_none() {
-                let n_sniffed;
-                (format, n_sniffed) = sniff_batch(&batch, path)?;
-                is_settled = format.is_some() && n_sniffed == SNIFFED;
-            }
-            if self.file().keeps_schema.is_none() {
-                rules = rules.for_file(&batch, format);
-                self.file().keeps_schema = Some(rules.check_schema);
-            }
-            if self.file().fingerprint.is_empty()
-                && let Some(first) = batch.records.first()
-            {
-                self.file().fingerprint = blake3::hash(&batch.bytes[first.range.clone()]).to_hex().to_string();
-            }
-            let (pieces, following) = rayon::join(|| parse_batch(&batch, format, rules), || reader.next_batch());
-            let Some(pieces) = pieces else {
-                reader.give_back(batch, following);
-                next = reader.next_batch();
-                continue;
-            };
-            next = following;
-            let is_last = next.as_ref().is_ok_and(|batch| batch.records.is_empty());
-            self.file().resume = reader_position(&reader);
-            self.merge(&batch, pieces, format, is_last)?;
-            reader.recycle(batch);
-            progress(self.bytes_done + watch.n_bytes());
-        }
-        self.spare = reader.into_spare();
-        let digest = watch.finish(path)?;
-        self.bytes_done += digest.n_bytes;
-        let file = self.file();
-        file.format = format.map(|format| format.name.to_owned());
-        (file.n_bytes, file.digest, file.stamp) = (digest.n_bytes, digest.blake3, stamp);
-        file.can_grow = is_settled && !is_compressed && !is_broken;
-        Ok(())
-    }
-
-    /// Takes the records of a batch in the order of the file. The last record of a file may still change when the file grows: where it has
-    /// no line break after it, or is no record.
-    fn merge(&mut self, batch: &Batch, pieces: Vec<Piece>, format: Option<&Format>, is_last: bool) -> Result<(), IngestError> {
-        let open_end = batch.records.last().filter(|record| {
-            let is_open = !batch.bytes[record.range.end..].contains(&b'\n') || record.fault.is_some();
-            is_last && is_open
-        });
-        let mut records = batch.records.iter();
-        for piece in pieces {
-            self.shapes.merge(piece.shapes)?;
-            let folder = &self.places.decisions;
-            self.spill.begin_piece(piece.rows, folder).map_err(|error| TableError::write(folder, error))?;
-            let mut part = Part::Head;
-            for (outcome, record) in piece.outcomes.into_iter().zip(&mut records) {
-                if open_end.is_some_and(|last| last.offset == record.offset) {
-                    part = Part::Tail;
-                    self.file().resume = (record.offset, record.line);
-                }
-                match outcome {
-                    Ok(row) => self.take_row(&row, record, part)?,
-                    Err(rejection) => self.reject(record, &rejection, &batch.bytes[record.range.clone()], format, part)?,
-                }
-            }
-            // The last record of a batch is a piece of its own.
-            let tally = self.tally(part);
-            tally.keys.merge(piece.keys)?;
-            tally.take_redacted(piece.redacted);
-        }
-        Ok(())
-    }
-
-    fn take_row(&mut self, row: &ParsedRow, record: &Record, part: Part) -> Result<(), IngestError> {
-        self.tally(part).read += 1;
-        let sequence = self.kept.add_row();
-        let entry = Entry {
-            offset: record.offset,
-            sequence: Some(sequence),
-            length: u32::try_from(record.range.len()).unwrap_or(u32::MAX),
-            line: u32::try_from(record.line).unwrap_or(u32::MAX),
-            file: (self.files.len() - 1) as u32,
-            ..row.entry
-        };
-        let file = self.files.len() - 1;
-        let (timestamp, shapes, range) = (Timestamp(entry.timestamp), row.shapes, row.range.clone());
-        self.spill.push(&NewRow { timestamp, sequence, file, shapes, range });
-        let folder = &self.places.decisions;
-        self.ledger.push(entry, folder).map_err(|error| TableError::write(folder, error).into())
-    }
-
-    fn reject(
-        &mut self,
-        record: &Record,
-        rejection: &Rejection,
-        raw: &[u8],
-        format: Option<&Format>,
-        part: Part,
-    ) -> Result<(), IngestError> {
-        let tally = self.tally(part);
-        tally.read += 1;
-        *tally.rejected.entry(rejection.reason.code().to_owned()).or_default() += 1;
-        let file = (self.files.len() - 1) as u32;
-        let refused = Refused { file, format: format_name(format), line: record.line, offset: record.offset, rejection, raw };
-        let redacted = self.rejected.put(&refused, self.settings.redact.as_ref(), &self.places.quarantine)?;
-        self.tally(part).take_redacted(redacted);
-        Ok(())
-    }
-
-    fn tally(&mut self, part: Part) -> &mut crate::state::Tally {
-        let file = self.file();
-        match part {
-            Part::Head => &mut file.head,
-            Part::Tail => &mut file.tail,
+            early: Early::default(),
         }
     }
 
@@ -434,6 +239,7 @@ impl<'s> Ingest<'s> {
         let totals = &report.totals;
         if totals.n_quarantined() as f64 > self.settings.max_rejected * totals.read as f64 {
             state.remove()?;
+            self.early.remove(self.places)?;
             return Err(IngestError::TooManyRejected {
                 quarantined: totals.n_quarantined(),
                 read: totals.read,
@@ -476,23 +282,17 @@ impl<'s> Ingest<'s> {
         state: &StatePlaces,
         report: &mut IngestReport,
     ) -> Result<(), IngestError> {
-        let wanted = judgement.rows_to_read_again(&state.ledger).map_err(|error| TableError::read(&state.ledger, error))?;
-        for rows in wanted.chunk_by(|a, b| a.file == b.file) {
+        let early = std::mem::take(&mut self.early);
+        let stale = early.stale(&judgement.days, left_out, self)?;
+        let wanted =
+            judgement.rows_to_read_again(&state.ledger, &stale, |day, sequence| stale.contains(&day) && early.holds(day, sequence));
+        for rows in wanted.map_err(|error| TableError::read(&state.ledger, error))?.chunk_by(|a, b| a.file == b.file) {
             self.read_again(rows)?;
         }
         self.spill.finish();
-        let fingerprints: Vec<&str> = self.files.iter().map(|file| file.fingerprint.as_str()).collect();
-        let writing = Writing {
-            spill: &self.spill,
-            shapes: &self.shapes,
-            kept: &self.kept,
-            keys,
-            left_out,
-            digests: &fingerprints,
-            places: self.places,
-            product_version: &self.settings.product_version,
-        };
-        let mut written = writing.write(&judgement.touched)?;
+        let (whole, mut written) = early.whole(&stale);
+        let fresh: BTreeSet<i64> = judgement.touched.difference(&whole).copied().collect();
+        written.add(self.writing(keys, left_out, &self.fingerprints()).write(&fresh)?);
         for (day, n_rows) in &judgement.days {
             if let (false, Some((earlier, _))) = (judgement.touched.contains(day), &self.earlier) {
                 written.n_layers += link_day(*day, earlier, self.places)?;
@@ -510,62 +310,28 @@ impl<'s> Ingest<'s> {
         Ok(())
     }
 
-    /// Reads rows of one file again that stand in days that are written again.
-    fn read_again(&mut self, rows: &[Entry]) -> Result<(), IngestError> {
-        let Some(first) = rows.first() else { return Ok(()) };
-        let file = first.file as usize;
-        let path = self.paths[file].clone();
-        let format = self.files[file].format.as_deref().and_then(format_named);
-        let changed = || IngestError::RowsDoNotAddUp { detail: format!("`{}` changed while it was read", path.display()) };
-        self.kept.begin_file(file);
-        for rows in rows.chunks(PIECE * 16) {
-            let mut batch = Batch::default();
-            let pieces: Vec<(u64, usize)> = rows.iter().map(|row| (row.offset, row.length as usize)).collect();
-            read_pieces(&path, &self.settings.matrix, &pieces, |position, raw| {
-                let start = batch.bytes.len();
-                batch.bytes.extend_from_slice(&raw);
-                let (line, offset) = (u64::from(rows[position].line), rows[position].offset);
-                batch.records.push(Record { range: start..batch.bytes.len(), line, offset, fault: None, is_guess: false });
-                Ok(())
-            })?;
-            let mut expected = rows.iter();
-            // These records were taken once, so they need not be judged again.
-            for piece in parse_batch(&batch, format, Rules::of(self.settings).with_schema(false)).into_iter().flatten() {
-                self.shapes.merge(piece.shapes)?;
-                let folder = &self.places.decisions;
-                self.spill.begin_piece(piece.rows, folder).map_err(|error| TableError::write(folder, error))?;
-                for (outcome, row) in piece.outcomes.into_iter().zip(&mut expected) {
-                    let parsed = outcome.map_err(|_| changed())?;
-                    let digests = |entry: &Entry| (entry.id, entry.decision, entry.outcome, entry.timestamp);
-                    if digests(&parsed.entry) != digests(row) {
-                        return Err(changed());
-                    }
-                    let (timestamp, sequence) = (Timestamp(row.timestamp), self.kept.add_row());
-                    self.spill.push(&NewRow { timestamp, sequence, file, shapes: parsed.shapes, range: parsed.range });
-                }
-            }
-        }
-        Ok(())
+    /// Fingerprints of the files so far.
+    fn fingerprints(&self) -> Vec<&str> {
+        self.files.iter().map(|file| file.fingerprint.as_str()).collect()
     }
-}
 
-/// The part of a file that a record belongs to.
-#[derive(Clone, Copy)]
-enum Part {
-    /// It stays as it is when the file grows.
-    Head,
-    /// It may change then.
-    Tail,
+    /// What days are written with.
+    fn writing<'w>(&'w self, keys: &'w Keys, left_out: &'w HashSet<u64>, fingerprints: &'w [&'w str]) -> Writing<'w> {
+        Writing {
+            spill: &self.spill,
+            shapes: &self.shapes,
+            kept: &self.kept,
+            keys,
+            left_out,
+            digests: fingerprints,
+            places: self.places,
+            product_version: &self.settings.product_version,
+        }
+    }
 }
 
 fn format_name(format: Option<&Format>) -> &'static str {
     format.map_or("unknown", |format| format.name)
-}
-
-/// Offset and line of the first byte after the records so far.
-fn reader_position<R: std::io::Read>(reader: &RecordReader<R>) -> (u64, u64) {
-    let (line, offset) = reader.position();
-    (offset, line)
 }
 
 /// The counts of every file, and of all.

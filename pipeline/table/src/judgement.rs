@@ -139,15 +139,22 @@ impl Judgement {
         self.touched.extend(self.days.keys());
     }
 
-    /// Rows of touched days that an earlier ingest parsed, in the order of reading. `all`: the file of all rows.
-    pub(crate) fn rows_to_read_again(&self, all: &Path) -> io::Result<Vec<Entry>> {
+    /// Kept rows of touched days that have to be read again: those that an earlier ingest parsed, and those that `is_gone` is true of, in the
+    /// order of reading. `all`: the file of all rows.
+    pub(crate) fn rows_to_read_again(
+        &self,
+        all: &Path,
+        stale: &BTreeSet<i64>,
+        is_gone: impl Fn(i64, u64) -> bool,
+    ) -> io::Result<Vec<Entry>> {
         let mut wanted = Vec::new();
-        if !self.touched.iter().any(|day| self.earlier_days.contains_key(day)) {
+        if !self.touched.iter().any(|day| self.earlier_days.contains_key(day) || stale.contains(day)) {
             return Ok(wanted);
         }
         let mut source = BufReader::with_capacity(256 << 10, File::open(all)?);
         while let Some(row) = read_entry(&mut source)? {
-            if row.sequence.is_none() && row.verdict == Verdict::Kept && self.touched.contains(&row.day()) {
+            let (is_kept, day) = (row.verdict == Verdict::Kept, row.day());
+            if is_kept && self.touched.contains(&day) && row.sequence.is_none_or(|sequence| is_gone(day, sequence)) {
                 wanted.push(row);
             }
         }

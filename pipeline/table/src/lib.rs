@@ -24,6 +24,7 @@
 
 mod archive;
 mod assignments;
+mod bytes;
 mod cascade;
 mod columns;
 mod columns_of_rows;

@@ -41,7 +41,7 @@ pub(crate) const PATHS_KEY: &str = "routewright.paths";
 /// Rows of a row group: large enough to compress, small enough for memory to stay bounded.
 const ROW_GROUP: usize = 32 << 10;
 
-/// Rows that are read at once.
+/// Rows that are read or encoded at once.
 const BATCH_ROWS: usize = 8 << 10;
 
 /// A further scalar's column.
@@ -105,6 +105,7 @@ fn open_writer(path: &Path, schema: &SchemaRef, first: Option<&RecordBatch>) -> 
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(level))
         .set_max_row_group_row_count(Some(ROW_GROUP))
+        .set_write_batch_size(BATCH_ROWS)
         .set_created_by("routewright".to_owned());
     for name in DISTINCT {
         properties = properties.set_column_dictionary_enabled(ColumnPath::from(*name), false);

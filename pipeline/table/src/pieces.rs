@@ -6,7 +6,7 @@ use std::path::Path;
 use bumpalo::Bump;
 use rayon::prelude::*;
 
-use crate::draft::{Draft, Extras};
+use crate::draft::{Draft, Extras, KnownVectors};
 use crate::error::IngestError;
 use crate::extras::Keys;
 use crate::formats::{Format, sniff};
@@ -121,6 +121,7 @@ struct Task<'s> {
     arena: Bump,
     /// Memory and keys of further scalars.
     extras: Extras,
+    vectors: KnownVectors,
     /// Rows of the piece at hand.
     rows: Vec<u8>,
 }
@@ -128,7 +129,7 @@ struct Task<'s> {
 impl<'s> Task<'s> {
     fn new(format: Option<&'static Format>, rules: Rules<'s>) -> Self {
         let cleaner = rules.redact.map(Redactor::cleaner);
-        Self { format, rules, cleaner, arena: Bump::new(), extras: Extras::default(), rows: Vec::new() }
+        Self { format, rules, cleaner, arena: Bump::new(), extras: Extras::default(), vectors: KnownVectors::default(), rows: Vec::new() }
     }
 
     /// Parses some records; nothing where one was guessed to be a record and is none.
@@ -172,7 +173,8 @@ impl<'s> Task<'s> {
             None => Json::parse_with(text, &self.arena, max_depth, &mut Everything),
         };
         let json = json.map_err(no_json)?;
-        let row = Self::append(&json, self.format, self.rules.check_schema, &mut self.extras, &mut self.rows);
+        let memory = (&mut self.extras, &mut self.vectors);
+        let row = Self::append(&json, self.format, self.rules.check_schema, memory, &mut self.rows);
         row.map_err(|rejection| Refused { rejection, is_json: true })
     }
 
@@ -180,7 +182,7 @@ impl<'s> Task<'s> {
         json: &Json<'_>,
         format: Option<&Format>,
         check_schema: bool,
-        extras: &mut Extras,
+        (extras, vectors): (&mut Extras, &mut KnownVectors),
         rows: &mut Vec<u8>,
     ) -> Result<ParsedRow, Rejection> {
         let Some(format) = format else {
@@ -193,7 +195,7 @@ impl<'s> Task<'s> {
             check(json)?;
         }
         let mut draft = Draft::with(std::mem::take(extras));
-        let row = (format.parse)(json, &mut draft).map(|()| append(&mut draft, rows));
+        let row = (format.parse)(json, &mut draft).map(|()| append(&mut draft, vectors, rows));
         *extras = draft.extras;
         row
     }
@@ -204,10 +206,10 @@ fn text_of(bytes: &[u8]) -> Result<&str, Rejection> {
     simdutf8::basic::from_utf8(bytes).or_else(|_| std::str::from_utf8(bytes).map_err(|error| fault_of_bytes(bytes, &error)))
 }
 
-fn append(draft: &mut Draft<'_>, rows: &mut Vec<u8>) -> ParsedRow {
+fn append(draft: &mut Draft<'_>, vectors: &mut KnownVectors, rows: &mut Vec<u8>) -> ParsedRow {
     draft.extras.settle();
     let start = rows.len();
-    let shape = encode(draft, rows);
+    let shape = encode(draft, vectors, rows);
     let shapes = [true, false].map(|at_decision| draft.extras.shape(at_decision));
     ParsedRow { range: start..rows.len(), shapes, entry: Entry::of(&rows[start..], shape, draft) }
 }

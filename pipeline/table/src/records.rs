@@ -148,8 +148,8 @@ impl<R: Read> RecordReader<R> {
     }
 
     /// Gives the batches that are done with to the next reader.
-    pub(crate) fn into_spare(self) -> Vec<Batch> {
-        self.spare
+    pub(crate) fn take_spare(&mut self) -> Vec<Batch> {
+        std::mem::take(&mut self.spare)
     }
 
     /// Takes the last two batches back, of which the first was guessed wrong: it comes again, cut with care.

@@ -8,7 +8,7 @@
 
 use routewright_domain::Propensity;
 
-use crate::draft::{Draft, LayerDraft};
+use crate::draft::{Draft, KnownVectors, LayerDraft};
 
 /// A decision as bytes appended to a buffer, with what is needed to order it and to find its duplicates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +22,8 @@ pub(crate) struct RowShape {
 /// Bit of [`RowShape::outcome_fields`] for the further scalars that are outcomes.
 const OUTCOME_EXTRAS: u16 = 1 << 15;
 
-/// Appends a draft whose further scalars are settled.
-pub(crate) fn encode(draft: &Draft<'_>, out: &mut Vec<u8>) -> RowShape {
+/// Appends a draft whose further scalars are settled. `vectors`: kept from draft to draft.
+pub(crate) fn encode(draft: &Draft<'_>, vectors: &mut KnownVectors, out: &mut Vec<u8>) -> RowShape {
     let start = out.len();
     out.extend_from_slice(&draft.extras.shape(false).to_le_bytes());
     out.extend_from_slice(&draft.extras.shape(true).to_le_bytes());
@@ -35,7 +35,9 @@ pub(crate) fn encode(draft: &Draft<'_>, out: &mut Vec<u8>) -> RowShape {
     put_text(Some(&draft.path), out);
     put_text(draft.static_path.as_deref(), out);
     put_number(draft.propensity.map(Propensity::get), out);
-    put_some(Some(&draft.propensities).filter(|propensities| !propensities.is_empty()), out, put_json);
+    put_some(Some(&draft.propensities).filter(|propensities| !propensities.is_empty()), out, |propensities, out| {
+        put_bytes(vectors.json(propensities), out);
+    });
     let candidates = &draft.candidates;
     put_some(Some(candidates).filter(|names| !names.is_empty()), out, |names, out| {
         put_texts(names.len(), names.iter().map(AsRef::as_ref), out);
@@ -144,17 +146,6 @@ fn put_length(mut length: usize, out: &mut Vec<u8>) {
     out.push(length as u8);
 }
 
-/// Appends the length of a value as JSON, and the JSON.
-fn put_json(value: &impl serde::Serialize, out: &mut Vec<u8>) {
-    let start = out.len();
-    // An object of names and finite numbers can be written, and a vector takes it.
-    let _ = serde_json::to_writer(&mut *out, value);
-    let end = out.len();
-    put_length(end - start, out);
-    let n_length = out.len() - end;
-    out[start..].rotate_right(n_length);
-}
-
 /// Appends a length and the bytes.
 pub(crate) fn put_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     put_length(bytes.len(), out);
@@ -178,10 +169,17 @@ impl<'a> Input<'a> {
         taken
     }
 
+    #[inline]
     fn array<const N: usize>(&mut self) -> [u8; N] {
-        self.take(N).try_into().unwrap_or([0; N])
+        let Some((array, rest)) = self.0.split_first_chunk() else {
+            self.0 = &[];
+            return [0; N];
+        };
+        self.0 = rest;
+        *array
     }
 
+    #[inline]
     pub(crate) fn byte(&mut self) -> u8 {
         self.array::<1>()[0]
     }
@@ -198,9 +196,15 @@ impl<'a> Input<'a> {
         u64::from_le_bytes(self.array())
     }
 
+    #[inline]
     pub(crate) fn length(&mut self) -> usize {
-        let mut length = 0;
-        for shift in (0..63).step_by(7) {
+        // Most texts are short.
+        let first = self.byte();
+        let mut length = usize::from(first & 0x7f);
+        if first < 0x80 {
+            return length;
+        }
+        for shift in (7..63).step_by(7) {
             let byte = self.byte();
             length |= usize::from(byte & 0x7f) << shift;
             if byte < 0x80 {
@@ -211,6 +215,7 @@ impl<'a> Input<'a> {
     }
 
     /// A length and as many bytes.
+    #[inline]
     pub(crate) fn bytes(&mut self) -> &'a [u8] {
         let length = self.length();
         self.take(length)

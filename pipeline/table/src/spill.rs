@@ -1,5 +1,5 @@
 //! Rows by day in the order (timestamp, id), whatever order they come in and however many they are: sorted runs in memory and, past a
-//! budget, in one temporary file, merged when a day is read.
+//! budget, in one temporary file, merged when a day is read. Days that later rows have left behind can be taken out before all are there.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,13 +65,25 @@ struct Day {
     /// Those in the temporary file.
     runs: Vec<Run>,
     traits: Traits,
+    /// The batch that its last row came with.
+    last_batch: u64,
+}
+
+/// A buffer of rows.
+#[derive(Default)]
+struct Piece {
+    rows: Vec<u8>,
+    /// Rows of days that were not taken out.
+    n_rows: u32,
 }
 
 /// Rows by day.
 pub(crate) struct Spill {
     /// Buffers of rows, as they were parsed.
-    pieces: Vec<Vec<u8>>,
+    pieces: Vec<Piece>,
     days: BTreeMap<i64, Day>,
+    /// Batches that were begun.
+    n_batches: u64,
     /// Bytes in memory, and how many there may be.
     held: usize,
     budget: usize,
@@ -79,13 +91,59 @@ pub(crate) struct Spill {
     written: u64,
 }
 
+/// Part of the memory that rows may take, from which on days are taken out before all rows are there.
+const EARLY_PART: usize = 16;
+
 /// Bytes of a row beside its content.
 const HEADER: usize = 20;
 
 impl Spill {
     /// Holds up to a number of bytes in memory.
     pub(crate) fn new(budget: usize) -> Self {
-        Self { pieces: Vec::new(), days: BTreeMap::new(), held: 0, budget, file: None, written: 0 }
+        Self { pieces: Vec::new(), days: BTreeMap::new(), n_batches: 0, held: 0, budget, file: None, written: 0 }
+    }
+
+    /// Begins a batch of rows: days that get none of them may be left behind.
+    pub(crate) fn begin_batch(&mut self) {
+        self.n_batches += 1;
+    }
+
+    /// Days that the last batch had nothing of and that lie at least so many days behind the newest one, once rows take a good part of the
+    /// memory that they may.
+    pub(crate) fn days_behind(&self, lag: i64) -> Vec<i64> {
+        if self.held < self.budget / EARLY_PART {
+            return Vec::new();
+        }
+        let newest = self.days.keys().next_back().copied().unwrap_or(0);
+        let is_behind = |day: i64, rows: &Day| rows.last_batch < self.n_batches && day.saturating_add(lag) <= newest;
+        self.days.iter().filter(|(day, rows)| is_behind(**day, rows)).map(|(day, _)| *day).collect()
+    }
+
+    /// Makes days ready for [`Self::read`].
+    pub(crate) fn sort_days(&mut self, days: &[i64]) {
+        let pieces = &self.pieces;
+        let wanted: Vec<_> = self.days.iter_mut().filter(|(day, _)| days.contains(day)).collect();
+        wanted.into_par_iter().for_each(|(_, day)| sort(&mut day.slots, pieces));
+    }
+
+    /// Takes a day out: it has no rows then.
+    pub(crate) fn remove(&mut self, day: i64) {
+        let Some(day) = self.days.remove(&day) else { return };
+        self.held = self.held.saturating_sub(day.slots.len() * size_of::<Slot>());
+        let last = self.pieces.len().saturating_sub(1);
+        for slot in &day.slots {
+            let Some(piece) = self.pieces.get_mut(slot.piece as usize) else { continue };
+            piece.n_rows -= 1;
+            if piece.n_rows == 0 && slot.piece as usize != last {
+                self.held = self.held.saturating_sub(piece.rows.capacity());
+                piece.rows = Vec::new();
+            }
+        }
+    }
+
+    /// Whether a day has rows.
+    pub(crate) fn has(&self, day: i64) -> bool {
+        self.days.contains_key(&day)
     }
 
     /// Takes a buffer of rows. `folder`: where the temporary file is made when it is needed.
@@ -94,7 +152,7 @@ impl Spill {
             self.flush(folder)?;
         }
         self.held += rows.capacity();
-        self.pieces.push(rows);
+        self.pieces.push(Piece { rows, n_rows: 0 });
         Ok(())
     }
 
@@ -106,6 +164,10 @@ impl Spill {
         let slot = Slot { timestamp: timestamp.0, sequence: *sequence, piece, start: range.start as u32, length: range.len() as u32 };
         let day = self.days.entry(timestamp.day()).or_default();
         day.slots.push(slot);
+        day.last_batch = self.n_batches;
+        if let Some(piece) = self.pieces.last_mut() {
+            piece.n_rows += 1;
+        }
         let traits = &mut day.traits;
         if traits.last != Some((*shapes, *file)) {
             traits.shapes.insert(*shapes);
@@ -180,16 +242,16 @@ impl Spill {
 }
 
 impl Slot {
-    fn row<'p>(&self, pieces: &'p [Vec<u8>]) -> &'p [u8] {
+    fn row<'p>(&self, pieces: &'p [Piece]) -> &'p [u8] {
         let start = self.start as usize;
-        pieces.get(self.piece as usize).and_then(|piece| piece.get(start..start + self.length as usize)).unwrap_or_default()
+        pieces.get(self.piece as usize).and_then(|piece| piece.rows.get(start..start + self.length as usize)).unwrap_or_default()
     }
 }
 
 /// Bytes that are read of a run at once.
 const RUN_BUFFER: usize = 128 << 10;
 
-fn sort(slots: &mut [Slot], pieces: &[Vec<u8>]) {
+fn sort(slots: &mut [Slot], pieces: &[Piece]) {
     slots.sort_unstable_by(|a, b| {
         let by_id = || trace_id(a.row(pieces)).cmp(trace_id(b.row(pieces)));
         a.timestamp.cmp(&b.timestamp).then_with(by_id).then_with(|| a.sequence.cmp(&b.sequence))
@@ -211,7 +273,7 @@ enum Source<'a> {
     /// Timestamp and sequence of the row at hand, and its bytes.
     File { rest: io::BufReader<io::Take<File>>, head: Option<(i64, u64)>, bytes: Vec<u8> },
     /// The row at hand is the first.
-    Memory { pieces: &'a [Vec<u8>], slots: &'a [Slot] },
+    Memory { pieces: &'a [Piece], slots: &'a [Slot] },
 }
 
 impl Source<'_> {
@@ -286,7 +348,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::draft::Draft;
+    use crate::draft::{Draft, KnownVectors};
     use crate::rows::encode;
 
     fn order_of(rows: &[(i64, String)], budget: usize) -> Vec<(i64, u64)> {
@@ -294,7 +356,7 @@ mod tests {
         let mut spill = Spill::new(budget);
         for (sequence, (timestamp, id)) in (0..).zip(rows) {
             let mut bytes = Vec::new();
-            encode(&Draft { trace_id: id.as_str().into(), ..Draft::default() }, &mut bytes);
+            encode(&Draft { trace_id: id.as_str().into(), ..Draft::default() }, &mut KnownVectors::default(), &mut bytes);
             let row = NewRow { timestamp: Timestamp(*timestamp), sequence, file: 0, shapes: [0; 2], range: 0..bytes.len() };
             spill.begin_piece(bytes, folder.path()).unwrap();
             spill.push(&row);
@@ -309,6 +371,37 @@ mod tests {
             }
         }
         order
+    }
+
+    #[test]
+    fn days_that_rows_have_left_behind_are_taken_out_with_their_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spill = Spill::new(0);
+        let batch = |spill: &mut Spill, days: &[i64]| {
+            let mut bytes = Vec::new();
+            encode(&Draft::default(), &mut KnownVectors::default(), &mut bytes);
+            let range = 0..bytes.len();
+            spill.begin_batch();
+            spill.begin_piece(bytes, folder.path()).unwrap();
+            for day in days {
+                let timestamp = Timestamp(day * 86_400_000_000);
+                spill.push(&NewRow { timestamp, sequence: 0, file: 0, shapes: [0; 2], range: range.clone() });
+            }
+        };
+        spill.budget = 1 << 20;
+        batch(&mut spill, &[1, 2]);
+        batch(&mut spill, &[2, 3]);
+        assert_eq!(spill.days_behind(1), [0; 0], "there is room");
+        spill.budget = 1;
+        assert_eq!((spill.days_behind(1), spill.days_behind(2), spill.days_behind(3)), (vec![1], vec![1], vec![]));
+        spill.budget = 1 << 20;
+        batch(&mut spill, &[4]);
+        spill.budget = 1;
+        assert_eq!(spill.days_behind(1), [1, 2, 3]);
+        let before = spill.held;
+        [1, 2, 3].into_iter().for_each(|day| spill.remove(day));
+        assert!(spill.held < before / 2);
+        assert_eq!((spill.days(), spill.has(2), spill.has(4)), (vec![4], false, true));
     }
 
     proptest! {

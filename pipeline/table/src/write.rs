@@ -58,6 +58,16 @@ impl Kept {
         self.files.get(at).map_or(0, |(_, position)| *position)
     }
 
+    /// Whether rows of a day were dropped.
+    pub(crate) fn is_thinned(&self, day: i64) -> bool {
+        self.thinned.contains(&day)
+    }
+
+    /// Rows so far.
+    pub(crate) fn n_rows(&self) -> u64 {
+        self.n_sequences
+    }
+
     fn is_dropped(&self, sequence: u64) -> bool {
         self.dropped.get((sequence / 64) as usize).is_some_and(|word| word >> (sequence % 64) & 1 == 1)
     }
@@ -69,6 +79,14 @@ pub(crate) struct Written {
     /// Rows per day.
     pub(crate) days: BTreeMap<String, u64>,
     pub(crate) n_layers: u64,
+}
+
+impl Written {
+    /// Adds other days.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.days.extend(other.days);
+        self.n_layers += other.n_layers;
+    }
 }
 
 /// Rows that are turned into columns at once.
@@ -98,17 +116,15 @@ impl Writing<'_> {
     /// Writes some days.
     pub(crate) fn write(&self, wanted: &BTreeSet<i64>) -> Result<Written, TableError> {
         fs::create_dir_all(&self.places.layers).map_err(|error| TableError::write(&self.places.layers, error))?;
-        let per_day: Vec<Result<Written, TableError>> = {
-            let days: Vec<i64> = self.spill.days().into_iter().filter(|day| wanted.contains(day)).collect();
-            days.par_iter().map(|&day| self.write_day(day)).collect()
-        };
+        let days: Vec<i64> = self.spill.days().into_iter().filter(|day| wanted.contains(day)).collect();
         let mut all = Written::default();
-        for day in per_day {
-            let day = day?;
-            all.days.extend(day.days);
-            all.n_layers += day.n_layers;
-        }
+        self.write_each(&days)?.into_iter().for_each(|day| all.add(day));
         Ok(all)
+    }
+
+    /// Writes days that are ready to be read, side by side.
+    pub(crate) fn write_each(&self, days: &[i64]) -> Result<Vec<Written>, TableError> {
+        days.par_iter().map(|&day| self.write_day(day)).collect()
     }
 
     /// Calls back with the kept rows of a day in order.
@@ -125,7 +141,7 @@ impl Writing<'_> {
 
     /// What the kept rows of a day have. Where rows were dropped, the others are looked at.
     fn traits(&self, day: i64) -> Result<Traits, TableError> {
-        if !self.kept.thinned.contains(&day) {
+        if !self.kept.is_thinned(day) {
             return Ok(self.spill.traits(day));
         }
         let mut traits = Traits::default();
@@ -211,6 +227,11 @@ impl Writing<'_> {
 fn digests_of<'d>(files: &BTreeSet<usize>, digests: &[&'d str]) -> Vec<&'d str> {
     let distinct: BTreeSet<&str> = files.iter().filter_map(|file| digests.get(*file).copied()).collect();
     distinct.into_iter().collect()
+}
+
+/// Whether there are decisions of a day.
+pub(crate) fn has_day(day: i64, places: &IngestPlaces) -> bool {
+    places.decisions.join(format!("day={}", day_name(day))).exists()
 }
 
 /// Takes a day over from an earlier ingest, by hard links where the file system has them; how many layers it has.

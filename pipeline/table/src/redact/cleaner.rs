@@ -7,6 +7,7 @@ use memchr::memmem;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{DETECTORS, Detector, Place, RedactCounts, Redactor, key, phone, place_of};
+use crate::bytes::begins_with;
 use crate::json::Clean;
 
 /// Cleans the texts of many records. Most texts of a log are its keys and a few words that come again and again: those that held nothing
@@ -17,7 +18,7 @@ pub(crate) struct Cleaner<'r> {
     /// What was taken out of the record at hand.
     counts: RedactCounts,
     /// Harmless keys, and their places by name.
-    keys: Vec<(Box<str>, KeySays)>,
+    keys: Vec<KnownKey>,
     places: HashMap<Box<str>, u16>,
     /// Keys that were seen to follow the start of a record, and every key; and which of these stood there last.
     followers: Vec<Followers>,
@@ -33,6 +34,40 @@ pub(crate) enum KeySays {
     Hashed,
     /// They are searched as texts of that place are.
     Searched(Place),
+}
+
+/// A key that stays as it is.
+struct KnownKey {
+    name: Box<str>,
+    says: KeySays,
+    /// How it begins in a record, the quote behind it included, and the bits of that which count.
+    head: u64,
+    mask: u64,
+}
+
+/// Bytes of [`KnownKey::head`].
+const HEAD: usize = 8;
+
+impl KnownKey {
+    fn new(name: &str, says: KeySays) -> Self {
+        let length = HEAD.min(name.len() + 1);
+        let mut head = [0; HEAD];
+        let mut mask = [0; HEAD];
+        head.iter_mut().zip(name.bytes().chain([b'"'])).for_each(|(slot, byte)| *slot = byte);
+        mask[..length].fill(u8::MAX);
+        Self { name: name.into(), says, head: u64::from_ne_bytes(head), mask: u64::from_ne_bytes(mask) }
+    }
+
+    /// Whether a record goes on with it and a quote.
+    #[inline]
+    fn begins(&self, rest: &[u8]) -> bool {
+        let n_bytes = self.name.len();
+        match rest.first_chunk::<HEAD>() {
+            Some(head) if (u64::from_ne_bytes(*head) ^ self.head) & self.mask != 0 => false,
+            Some(_) if n_bytes < HEAD => true,
+            _ => rest.get(n_bytes) == Some(&b'"') && begins_with(rest, self.name.as_bytes()),
+        }
+    }
 }
 
 /// Texts that a [`Cleaner`] remembers, a power of two, and the length of the longest.
@@ -118,12 +153,11 @@ impl Clean for Cleaner<'_> {
     }
 
     fn known_key(&mut self, text: &str) -> Option<(usize, KeySays)> {
-        let bytes = text.as_bytes();
         for &place in &self.followers[self.last] {
-            let Some((known, says)) = self.keys.get(usize::from(place)) else { break };
-            if bytes.get(known.len()) == Some(&b'"') && bytes.starts_with(known.as_bytes()) {
+            let Some(known) = self.keys.get(usize::from(place)) else { break };
+            if known.begins(text.as_bytes()) {
                 self.last = usize::from(place) + 1;
-                return Some((known.len(), *says));
+                return Some((known.name.len(), known.says));
             }
         }
         None
@@ -132,7 +166,7 @@ impl Clean for Cleaner<'_> {
     fn key(&mut self, key: &str) -> (Option<String>, KeySays) {
         if let Some(&place) = self.places.get(key) {
             self.follow(place);
-            return (None, self.keys[usize::from(place)].1);
+            return (None, self.keys[usize::from(place)].says);
         }
         let cleaned = self.clean(key, Place::Name);
         let says = self.says(cleaned.as_deref().unwrap_or(key));
@@ -140,7 +174,7 @@ impl Clean for Cleaner<'_> {
         let is_plain = key.bytes().all(|byte| !matches!(byte, b'"' | b'\\' | 0..0x20));
         if cleaned.is_none() && is_plain && self.keys.len() < KNOWN {
             let place = self.keys.len() as u16;
-            self.keys.push((key.into(), says));
+            self.keys.push(KnownKey::new(key, says));
             self.places.insert(key.into(), place);
             self.followers.push([NO_KEY; _]);
             self.follow(place);
@@ -177,19 +211,9 @@ fn may_hold(text: &str, place: Place) -> bool {
     if text.len() < key::SHORTEST {
         return false;
     }
-    let hints = [
-        UNDERSCORE,
-        CAPITAL_A | CAPITAL_IRS,
-        CAPITAL_IRS | CAPITAL_G | DOT,
-        CAPITAL_J | LETTER_Y,
-        CAPITAL_B | DASH,
-        LETTER_G | DASH,
-        LETTER_K | DASH,
-        LETTER_Y | DASH,
-        LETTER_X | LETTER_O,
-        COLON | SLASH,
-    ];
-    if hints.into_iter().any(has) || (has_one(BLANK) && BEARER.find(text.as_bytes()).is_some()) {
+    let hints = [CAPITAL_A | CAPITAL_IRS, CAPITAL_IRS | CAPITAL_G | DOT, CAPITAL_J | LETTER_Y, COLON | SLASH];
+    let has_prefix = has_one(DASH | UNDERSCORE) && key::may_have_prefix(text);
+    if hints.into_iter().any(has) || has_prefix || (has_one(BLANK) && BEARER.find(text.as_bytes()).is_some()) {
         return true;
     }
     let may_be_random = place == Place::Free && has(CAPITAL | SMALL | DIGIT) && text.len() >= key::SHORTEST_RUN;
@@ -219,13 +243,8 @@ const CAPITAL_A: u32 = 1 << 14;
 const CAPITAL_IRS: u32 = 1 << 15;
 const CAPITAL_G: u32 = 1 << 16;
 const CAPITAL_J: u32 = 1 << 17;
-const CAPITAL_B: u32 = 1 << 18;
-const LETTER_G: u32 = 1 << 19;
-const LETTER_K: u32 = 1 << 20;
-const LETTER_Y: u32 = 1 << 21;
-const LETTER_X: u32 = 1 << 22;
-const LETTER_O: u32 = 1 << 23;
-const STRANGE: u32 = 1 << 24;
+const LETTER_Y: u32 = 1 << 18;
+const STRANGE: u32 = 1 << 19;
 
 /// What every byte may be a part of.
 const SIGNS: [u32; 256] = {
@@ -249,13 +268,8 @@ const SIGNS: [u32; 256] = {
             b'I' | b'R' | b'S' => CAPITAL | CAPITAL_IRS,
             b'G' => CAPITAL | CAPITAL_G,
             b'J' => CAPITAL | CAPITAL_J,
-            b'B' => CAPITAL | CAPITAL_B,
-            b'C'..=b'Z' => CAPITAL,
-            b'g' => SMALL | LETTER_G,
-            b'k' => SMALL | LETTER_K,
+            b'B'..=b'Z' => CAPITAL,
             b'y' => SMALL | LETTER_Y,
-            b'x' => SMALL | LETTER_X,
-            b'o' => SMALL | LETTER_O,
             b'a'..=b'z' => SMALL,
             0x80.. => STRANGE,
             _ => 0,

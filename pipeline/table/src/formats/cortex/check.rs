@@ -3,6 +3,7 @@
 //! A test compares both on damaged events. Masters are those that the cascade's schema or its configuration lists.
 
 use self::Need::{Optional, Required};
+use crate::bytes::is_same;
 use crate::json::{Json, quote};
 use crate::reason::{Reason, Rejection};
 
@@ -145,7 +146,7 @@ fn follow_keys(known: &[Known], pairs: &[(&str, Json<'_>)], key: &str) -> Result
     // Most objects have their keys in the order of the schema.
     let mut expected = 0;
     for (name, value) in pairs {
-        let is_it = |at: &usize| known.get(*at).is_some_and(|(known, ..)| known == name);
+        let is_it = |at: &usize| known.get(*at).is_some_and(|(known, ..)| is_same(known, name));
         let at = if is_it(&expected) { Some(expected) } else { (0..known.len()).find(is_it) };
         if let Some((at, slot)) = at.and_then(|at| Some((at, found.get_mut(at)?))) {
             *slot = Some(value);
