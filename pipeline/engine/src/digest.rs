@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -72,11 +72,12 @@ fn digest_of_files(place: &Path, files: &[PathBuf], mut digests: Vec<String>) ->
 /// All files below a folder that are not hidden, in no order.
 fn list_files(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')) {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with('.') {
             continue;
         }
-        if path.is_dir() {
+        let (kind, path) = (entry.file_type()?, entry.path());
+        if kind.is_dir() || (kind.is_symlink() && path.is_dir()) {
             list_files(&path, files)?;
         } else {
             files.push(path);
@@ -170,7 +171,8 @@ impl Digests {
         let folder = self.place.parent().unwrap_or(&self.place);
         std::fs::create_dir_all(folder)?;
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        serde_json::to_writer(&mut file, &*self.known())?;
+        // At once: a file is written to with every token otherwise.
+        file.write_all(&serde_json::to_vec(&*self.known())?)?;
         file.persist(&self.place).map_err(|error| error.error)?;
         Ok(())
     }

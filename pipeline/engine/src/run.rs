@@ -313,6 +313,11 @@ fn is_taken_over(_metadata: &std::fs::Metadata, _place: &Path) -> bool {
 
 /// Removes a file or a folder, if there is one.
 fn remove(path: &Path) -> io::Result<()> {
+    if path.is_dir() && !path.is_symlink() {
+        // Side by side: what a stage wrote by day is many small folders.
+        let entries = std::fs::read_dir(path)?.collect::<io::Result<Vec<_>>>()?;
+        entries.par_iter().try_for_each(|entry| remove(&entry.path()))?;
+    }
     let result = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
     match result {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
