@@ -7,6 +7,7 @@ mod constant_tokens;
 mod nulls;
 mod other_paths;
 mod ranges;
+mod seen;
 mod type_conflicts;
 mod unknown_paths;
 mod volume;
@@ -14,15 +15,13 @@ mod zero_cost;
 
 use std::collections::BTreeMap;
 
-use polars::prelude::*;
 use routewright_domain::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::assignments::GROUP;
 use crate::decisions::Decisions;
 use crate::error::TableError;
+use crate::expect::seen::{Seen, Wanted};
 use crate::report::IngestReport;
-use crate::scan::{Wanted, scan_days};
 
 /// Two limits of one quantity; one that is not given is 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -169,42 +168,50 @@ pub struct Finding {
 /// What the expectations look at.
 struct Subject<'a> {
     settings: &'a ExpectSettings,
-    /// The newest days.
+    /// The newest days, and what they hold.
     newest: &'a Decisions,
+    seen: &'a Seen,
     /// All days.
     all: &'a Decisions,
     report: &'a IngestReport,
 }
 
-/// Looks at one thing; nothing where the settings do not ask for it, several where they ask for several columns.
-type Expectation = fn(&Subject<'_>) -> Result<Vec<Finding>, TableError>;
+/// Looks at one thing.
+struct Expectation {
+    /// Asks for the columns of the newest days that it looks at.
+    ask: for<'a> fn(&'a ExpectSettings, &'a Decisions, &mut Wanted<'a>),
+    /// Says how it is met; nothing where the settings do not ask for it, several where they ask for several columns.
+    find: fn(&Subject<'_>) -> Vec<Finding>,
+}
+
+/// Asks for no column.
+fn no_column<'a>(_: &'a ExpectSettings, _: &'a Decisions, _: &mut Wanted<'a>) {}
 
 /// Every expectation, in the order of the report.
 const EXPECTATIONS: &[Expectation] = &[
-    nulls::find,
-    ranges::find,
-    other_paths::find,
-    unknown_paths::find,
-    age::find,
-    volume::find,
-    constant_tokens::find,
-    zero_cost::find,
-    type_conflicts::find,
+    Expectation { ask: nulls::ask, find: nulls::find },
+    Expectation { ask: ranges::ask, find: ranges::find },
+    Expectation { ask: no_column, find: other_paths::find },
+    Expectation { ask: no_column, find: unknown_paths::find },
+    Expectation { ask: no_column, find: age::find },
+    Expectation { ask: no_column, find: volume::find },
+    Expectation { ask: constant_tokens::ask, find: constant_tokens::find },
+    Expectation { ask: zero_cost::ask, find: zero_cost::find },
+    Expectation { ask: no_column, find: type_conflicts::find },
 ];
 
-/// Compares a log with what is expected of it.
+/// Compares a log with what is expected of it. The newest days are read once, whatever is expected of them.
 ///
 /// # Errors
 /// [`TableError`] for a table that cannot be read.
 pub fn expectations(settings: &ExpectSettings, decisions: &Decisions, report: &IngestReport) -> Result<Vec<Finding>, TableError> {
     let n_days = if settings.days == 0 { usize::MAX } else { settings.days };
     let newest = decisions.newest_days(n_days);
-    let subject = Subject { settings, newest: &newest, all: decisions, report };
-    let mut findings = Vec::new();
-    for find in EXPECTATIONS {
-        findings.extend(find(&subject)?);
-    }
-    Ok(findings)
+    let mut wanted = Wanted::default();
+    EXPECTATIONS.iter().for_each(|expectation| (expectation.ask)(settings, &newest, &mut wanted));
+    let seen = Seen::of(&newest, &wanted)?;
+    let subject = Subject { settings, newest: &newest, seen: &seen, all: decisions, report };
+    Ok(EXPECTATIONS.iter().flat_map(|expectation| (expectation.find)(&subject)).collect())
 }
 
 /// How old a log may be: compares its newest decision with a moment. Nothing where any age is allowed.
@@ -231,36 +238,6 @@ fn severity(found: bool, severity: Severity) -> Status {
         Severity::Warn => Status::Warn,
         Severity::Fail => Status::Fail,
     }
-}
-
-/// One row of aggregates over the newest days. The rows of an A/B gateway are left out: they say which group a task was in, and have
-/// neither text nor time nor cost of their own.
-fn aggregate(decisions: &Decisions, wanted: &[Wanted<'_>], aggregates: Vec<Expr>) -> Result<DataFrame, TableError> {
-    let mut wanted = wanted.to_vec();
-    let has_groups = decisions.extras().contains_key(GROUP);
-    if has_groups {
-        wanted.push((GROUP, DataType::String));
-    }
-    let rows = scan_days(decisions, &wanted)?;
-    let rows = if has_groups { rows.filter(col(GROUP).is_null()) } else { rows };
-    rows.select(aggregates).collect().map_err(|error| TableError::query(decisions.folder(), error))
-}
-
-/// A number of that row; 0 where there is none.
-fn number(frame: &DataFrame, column: &str) -> f64 {
-    frame.column(column).ok().and_then(|column| column.get(0).ok()?.extract()).unwrap_or(0.0)
-}
-
-/// Decisions of the newest days by path.
-fn rows_by_path(decisions: &Decisions) -> Result<BTreeMap<String, u64>, TableError> {
-    let failed = |error| TableError::query(decisions.folder(), error);
-    let counted =
-        scan_days(decisions, &[("path", DataType::String)])?.group_by([col("path")]).agg([len().cast(DataType::UInt64).alias("n")]);
-    let counted = counted.collect().map_err(failed)?;
-    let (paths, counts) = (counted.column("path").map_err(failed)?, counted.column("n").map_err(failed)?);
-    let paths = paths.str().map_err(failed)?.iter().map(|path| path.unwrap_or_default().to_owned());
-    let counts = counts.u64().map_err(failed)?.iter().map(|count| count.unwrap_or(0));
-    Ok(paths.zip(counts).collect())
 }
 
 /// The number columns whose last word satisfies a condition: canonical ones by name, further scalars by key.

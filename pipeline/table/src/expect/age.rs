@@ -3,14 +3,13 @@
 use routewright_domain::Timestamp;
 
 use super::{Finding, Limits, Status, Subject};
-use crate::error::TableError;
 
 /// Microseconds of an hour.
 const HOUR: f64 = 3_600e6;
 
-pub(super) fn find(subject: &Subject<'_>) -> Result<Vec<Finding>, TableError> {
+pub(super) fn find(subject: &Subject<'_>) -> Vec<Finding> {
     let found = subject.settings.until_time().zip(subject.report.last);
-    Ok(found.and_then(|(now, newest)| judge(subject.settings.age_hours, newest, now)).into_iter().collect())
+    found.and_then(|(now, newest)| judge(subject.settings.age_hours, newest, now)).into_iter().collect()
 }
 
 /// Judges the age of the newest decision; nothing where any age is allowed.

@@ -1,14 +1,13 @@
 //! Decisions on paths that are not allowed.
 
-use super::{Finding, Subject, above, percent, rows_by_path};
-use crate::error::TableError;
+use super::{Finding, Subject, above, percent};
 
-pub(super) fn find(subject: &Subject<'_>) -> Result<Vec<Finding>, TableError> {
+pub(super) fn find(subject: &Subject<'_>) -> Vec<Finding> {
     let settings = subject.settings;
     if settings.paths.is_empty() {
-        return Ok(Vec::new());
+        return Vec::new();
     }
-    let counted = rows_by_path(subject.newest)?;
+    let counted = &subject.seen.paths;
     let n_rows: u64 = counted.values().sum();
     let others: Vec<(&String, &u64)> = counted.iter().filter(|(path, _)| !settings.paths.contains(path)).collect();
     let share = others.iter().map(|(_, count)| **count).sum::<u64>() as f64 / n_rows.max(1) as f64;
@@ -18,5 +17,5 @@ pub(super) fn find(subject: &Subject<'_>) -> Result<Vec<Finding>, TableError> {
     } else {
         format!("{} of the decisions take paths that are not allowed: {}", percent(share), names.join(", "))
     };
-    Ok(vec![Finding { name: "other_paths".to_owned(), status: above(share, settings.other_paths), detail }])
+    vec![Finding { name: "other_paths".to_owned(), status: above(share, settings.other_paths), detail }]
 }

@@ -1,31 +1,22 @@
 //! Share of values outside the plausible range, per column.
 
-use polars::prelude::*;
+use super::seen::{OfColumn, Wanted};
+use super::{ExpectSettings, Finding, Subject, above, percent};
+use crate::decisions::Decisions;
 
-use super::{Finding, Subject, above, aggregate, number, percent};
-use crate::error::TableError;
+pub(super) fn ask<'a>(settings: &'a ExpectSettings, _newest: &'a Decisions, wanted: &mut Wanted<'a>) {
+    wanted.numbers.extend(settings.ranges.iter().map(|(column, range)| (column.as_str(), Some(*range))));
+}
 
-pub(super) fn find(subject: &Subject<'_>) -> Result<Vec<Finding>, TableError> {
-    let ranges = &subject.settings.ranges;
-    if ranges.is_empty() {
-        return Ok(Vec::new());
-    }
-    let wanted: Vec<_> = ranges.keys().map(|column| (column.as_str(), DataType::Float64)).collect();
-    let counted = |expression: Expr, name: String| expression.sum().cast(DataType::Float64).alias(name);
-    let mut aggregates = Vec::new();
-    for (column, [low, high]) in ranges {
-        let value = || col(column.as_str());
-        aggregates.push(counted(value().is_not_null(), format!("{column} values")));
-        aggregates.push(counted(value().lt(lit(*low)).or(value().gt(lit(*high))), format!("{column} outside")));
-    }
-    let frame = aggregate(subject.newest, &wanted, aggregates)?;
-    let finding = |(column, [low, high]): (&String, &[f64; 2])| {
-        let (n_values, n_outside) = (number(&frame, &format!("{column} values")), number(&frame, &format!("{column} outside")));
+pub(super) fn find(subject: &Subject<'_>) -> Vec<Finding> {
+    let findings = subject.settings.ranges.iter().map(|(column, [low, high])| {
+        let OfColumn { n_numbers, n_outside, .. } = subject.seen.column(column);
+        let share = n_outside as f64 / n_numbers.max(1) as f64;
         Finding {
             name: format!("ranges.{column}"),
-            status: above(n_outside / n_values.max(1.0), subject.settings.outside),
-            detail: format!("{n_outside} of {n_values} values ({}) lie outside [{low}, {high}]", percent(n_outside / n_values.max(1.0))),
+            status: above(share, subject.settings.outside),
+            detail: format!("{n_outside} of {n_numbers} values ({}) lie outside [{low}, {high}]", percent(share)),
         }
-    };
-    Ok(ranges.iter().map(finding).collect())
+    });
+    findings.collect()
 }

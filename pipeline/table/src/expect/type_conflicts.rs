@@ -1,14 +1,13 @@
 //! Keys whose values have several types; their columns are text.
 
 use super::{Finding, Severity, Subject, severity};
-use crate::error::TableError;
 
 /// Keys that are named; the rest is in the report.
 const NAMED: usize = 5;
 
-pub(super) fn find(subject: &Subject<'_>) -> Result<Vec<Finding>, TableError> {
+pub(super) fn find(subject: &Subject<'_>) -> Vec<Finding> {
     if subject.settings.type_conflicts == Severity::Off {
-        return Ok(Vec::new());
+        return Vec::new();
     }
     let conflicts = &subject.report.type_conflicts;
     let words: Vec<String> = conflicts
@@ -24,5 +23,5 @@ pub(super) fn find(subject: &Subject<'_>) -> Result<Vec<Finding>, TableError> {
         n => format!("{n} keys with several types, kept as text: {}", words.join("; ")),
     };
     let status = severity(!conflicts.is_empty(), subject.settings.type_conflicts);
-    Ok(vec![Finding { name: "type_conflicts".to_owned(), status, detail }])
+    vec![Finding { name: "type_conflicts".to_owned(), status, detail }]
 }

@@ -2,25 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use super::{Finding, Subject, above, percent, rows_by_path};
-use crate::error::TableError;
+use super::{Finding, Subject, above, percent};
 
 /// What loggers write where they do not know the path.
 const NOBODY_KNOWS: &[&str] =
     &["unknown", "none", "null", "nil", "n/a", "na", "nan", "undefined", "unspecified", "other", "?", "-", "todo", "tbd", "default"];
 
-pub(super) fn find(subject: &Subject<'_>) -> Result<Vec<Finding>, TableError> {
-    let counted = rows_by_path(subject.newest)?;
+pub(super) fn find(subject: &Subject<'_>) -> Vec<Finding> {
+    let counted = &subject.seen.paths;
     let n_rows: u64 = counted.values().sum();
     let mut spellings: BTreeMap<String, (&String, u64)> = BTreeMap::new();
-    for (path, count) in &counted {
+    for (path, count) in counted {
         let usual = spellings.entry(plain(path)).or_insert((path, *count));
         if *count > usual.1 {
             *usual = (path, *count);
         }
     }
     let (mut n_unknown, mut words) = (0, Vec::new());
-    for (path, count) in &counted {
+    for (path, count) in counted {
         let usual = spellings.get(&plain(path)).map_or(path, |usual| usual.0);
         if NOBODY_KNOWS.contains(&path.trim().to_lowercase().as_str()) {
             words.push(format!("`{path}` {count}"));
@@ -37,7 +36,7 @@ pub(super) fn find(subject: &Subject<'_>) -> Result<Vec<Finding>, TableError> {
     } else {
         format!("{} of the decisions take paths that nobody knows: {}", percent(share), words.join("; "))
     };
-    Ok(vec![Finding { name: "unknown_paths".to_owned(), status: above(share, subject.settings.unknown_paths), detail }])
+    vec![Finding { name: "unknown_paths".to_owned(), status: above(share, subject.settings.unknown_paths), detail }]
 }
 
 /// A name without what people spell differently.

@@ -4,16 +4,15 @@ use std::collections::BTreeMap;
 
 use super::{Finding, Status, Subject, percent};
 use crate::decisions::day_number;
-use crate::error::TableError;
 
 /// Days of a week.
 const WEEK: usize = 7;
 
 /// The newest day is left out: it may still be growing. A day without a single decision counts as one with none.
-pub(super) fn find(subject: &Subject<'_>) -> Result<Vec<Finding>, TableError> {
+pub(super) fn find(subject: &Subject<'_>) -> Vec<Finding> {
     let limits = subject.settings.volume;
     if limits.warn == 0.0 && limits.fail == 0.0 {
-        return Ok(Vec::new());
+        return Vec::new();
     }
     let days = without_gaps(&subject.all.days().filter_map(|(day, count)| Some((day_number(day)?, count))).collect());
     let n_judged = if subject.settings.days == 0 { days.len() } else { subject.settings.days };
@@ -29,7 +28,7 @@ pub(super) fn find(subject: &Subject<'_>) -> Result<Vec<Finding>, TableError> {
         .min_by(|one, other| one.0.total_cmp(&other.0));
     let finding = |status, detail| vec![Finding { name: "volume".to_owned(), status, detail }];
     let Some((share, (day, count), median)) = worst else {
-        return Ok(finding(Status::Pass, "fewer than eight complete days: nothing to compare with".to_owned()));
+        return finding(Status::Pass, "fewer than eight complete days: nothing to compare with".to_owned());
     };
     let status = if share < limits.fail {
         Status::Fail
@@ -39,10 +38,10 @@ pub(super) fn find(subject: &Subject<'_>) -> Result<Vec<Finding>, TableError> {
         Status::Pass
     };
     let name = crate::decisions::day_name(day);
-    Ok(finding(
+    finding(
         status,
         format!("the thinnest day, {name}, has {count} decisions, {} of the median of the week before ({median})", percent(share)),
-    ))
+    )
 }
 
 /// Days in order, those without a decision among them.

@@ -1,26 +1,31 @@
 //! Columns of costs that are all zero: they were logged and never computed.
 
-use polars::prelude::*;
+use super::seen::Wanted;
+use super::{ExpectSettings, Finding, Severity, Subject, number_columns, severity};
+use crate::decisions::Decisions;
 
-use super::{Finding, Severity, Subject, aggregate, number, number_columns, severity};
-use crate::error::TableError;
-
-pub(super) fn find(subject: &Subject<'_>) -> Result<Vec<Finding>, TableError> {
-    if subject.settings.zero_cost == Severity::Off {
-        return Ok(Vec::new());
+pub(super) fn ask<'a>(settings: &'a ExpectSettings, newest: &'a Decisions, wanted: &mut Wanted<'a>) {
+    if settings.zero_cost != Severity::Off {
+        for column in columns(newest) {
+            wanted.numbers.entry(column).or_default();
+        }
     }
-    let columns = number_columns(subject.newest, &["cost"], |name| name == "cost" || name.ends_with("_cost") || name.starts_with("cost_"));
-    let wanted: Vec<_> = columns.iter().map(|column| (*column, DataType::Float64)).collect();
-    let of = |column: &str, what: &str| format!("{column} {what}");
-    let aggregates = columns.iter().flat_map(|column| {
-        let value = || col(*column);
-        [value().count().cast(DataType::Float64).alias(of(column, "n")), value().abs().max().alias(of(column, "max"))]
-    });
-    let frame = aggregate(subject.newest, &wanted, aggregates.collect())?;
-    let is_zero =
-        |column: &&str| number(&frame, &of(column, "n")) >= subject.settings.min_rows as f64 && number(&frame, &of(column, "max")) == 0.0;
-    let zero: Vec<String> = columns.iter().copied().filter(is_zero).map(|column| format!("every `{column}` is 0")).collect();
+}
+
+pub(super) fn find(subject: &Subject<'_>) -> Vec<Finding> {
+    if subject.settings.zero_cost == Severity::Off {
+        return Vec::new();
+    }
+    let zero: Vec<String> = columns(subject.newest)
+        .map(|column| (column, subject.seen.column(column)))
+        .filter(|(_, seen)| seen.n_numbers >= subject.settings.min_rows && seen.largest() == 0.0)
+        .map(|(column, _)| format!("every `{column}` is 0"))
+        .collect();
     let detail = if zero.is_empty() { "no column of costs is all zero".to_owned() } else { zero.join("; ") };
     let status = severity(!zero.is_empty(), subject.settings.zero_cost);
-    Ok(vec![Finding { name: "zero_cost".to_owned(), status, detail }])
+    vec![Finding { name: "zero_cost".to_owned(), status, detail }]
+}
+
+fn columns(newest: &Decisions) -> impl Iterator<Item = &str> {
+    number_columns(newest, &["cost"], |name| name == "cost" || name.ends_with("_cost") || name.starts_with("cost_")).into_iter()
 }
