@@ -12,7 +12,7 @@ use crate::assignments::is_assignment;
 use crate::columns::{DECISION_COLUMNS, LAYER_COLUMNS};
 use crate::error::TableError;
 use crate::extras::ExtraKind;
-use crate::parquet_file::{PATHS_KEY, SOURCES_KEY, TableReader, merge_extras, take_columns, take_extras};
+use crate::parquet_file::{ExtraColumn, PATHS_KEY, SOURCES_KEY, TableReader, merge_extras, take_columns, take_extras};
 
 /// Days that are in memory at a time while all are read.
 const MAX_DAYS_AT_ONCE: usize = 4;
@@ -42,19 +42,21 @@ impl Decisions {
             extras: BTreeMap::new(),
             sources: BTreeSet::new(),
         };
+        let days: Vec<PathBuf> = entries(folder)?.into_iter().filter(|path| file_name(path).starts_with("day=")).collect();
+        let footers = days.par_iter().map(|day| {
+            let tables: Vec<PathBuf> = entries(day)?.into_iter().filter(|path| is_table(path)).collect();
+            tables.into_iter().map(Footer::read).collect::<Result<Vec<_>, _>>()
+        });
+        let footers: Vec<Vec<Footer>> = footers.collect::<Result<_, TableError>>()?;
         let mut names = BTreeSet::new();
-        for day_folder in entries(folder)? {
-            let Some(day) = file_name(&day_folder).strip_prefix("day=").map(str::to_owned) else { continue };
-            for path in entries(&day_folder)?.into_iter().filter(|path| is_table(path)) {
-                let reader = TableReader::open(&path)?;
-                *decisions.rows_per_day.entry(day.clone()).or_default() += reader.n_rows();
-                merge_extras(&mut decisions.extras, reader.extras());
-                decisions.sources.extend(list_of(reader.metadata(SOURCES_KEY)).unwrap_or_default());
-                match list_of(reader.metadata(PATHS_KEY)) {
-                    Some(listed) => names.extend(listed),
-                    None => names.extend(names_in(reader, &path)?),
-                }
-                decisions.days.entry(day.clone()).or_default().push(path);
+        for (folder, footers) in days.iter().zip(footers) {
+            let day = file_name(folder).strip_prefix("day=").unwrap_or_default();
+            for footer in footers {
+                *decisions.rows_per_day.entry(day.to_owned()).or_default() += footer.n_rows;
+                merge_extras(&mut decisions.extras, footer.extras);
+                decisions.sources.extend(footer.sources);
+                names.extend(footer.names);
+                decisions.days.entry(day.to_owned()).or_default().push(footer.path);
             }
         }
         decisions.paths = Paths::from_names(names);
@@ -209,6 +211,29 @@ pub(crate) fn table_files(table: &Path) -> Result<Vec<PathBuf>, TableError> {
         files.extend(entries(&day)?.into_iter().filter(|path| is_table(path)));
     }
     Ok(files)
+}
+
+/// What the footer of a file says.
+struct Footer {
+    path: PathBuf,
+    n_rows: u64,
+    extras: Vec<ExtraColumn>,
+    sources: Vec<String>,
+    /// Paths of its decisions.
+    names: BTreeSet<String>,
+}
+
+impl Footer {
+    fn read(path: PathBuf) -> Result<Self, TableError> {
+        let reader = TableReader::open(&path)?;
+        let (n_rows, extras) = (reader.n_rows(), reader.extras());
+        let sources = list_of(reader.metadata(SOURCES_KEY)).unwrap_or_default();
+        let names = match list_of(reader.metadata(PATHS_KEY)) {
+            Some(listed) => listed.into_iter().collect(),
+            None => names_in(reader, &path)?,
+        };
+        Ok(Self { path, n_rows, extras, sources, names })
+    }
 }
 
 /// Paths of a file whose footer does not list them.

@@ -195,6 +195,12 @@ pub enum IngestError {
         /// Everything that was counted.
         report: Box<IngestReport>,
     },
+    /// Rows that were written for the next ingest and read back as something else: a fault of the disk.
+    #[error("`{path}` holds other rows than were written; remove it to read all logs again")]
+    TornLedger {
+        /// Folder of the rows.
+        path: PathBuf,
+    },
     /// Counts that do not add up: a fault of this program.
     #[error("rows do not add up: {detail}")]
     RowsDoNotAddUp {

@@ -217,7 +217,7 @@ fn a_change_that_keeps_size_and_time_is_noticed() {
 
 #[test]
 fn a_torn_state_makes_the_next_ingest_read_everything() {
-    for name in ["files.json", "ledger", "rejected"] {
+    for name in ["files.json", "ledger/2026-01-01", "rejected"] {
         let mut project = Project::new();
         project.write("1.jsonl", &(many(0, 1) + "bad\n"));
         project.go_on();
@@ -225,6 +225,81 @@ fn a_torn_state_makes_the_next_ingest_read_everything() {
         let bytes = fs::read(&place).unwrap();
         fs::write(&place, &bytes[..bytes.len() / 2]).unwrap();
         assert_eq!(project.go_on().files_read, 1, "{name}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn ledgers_of_days_whose_ids_stay_alone_are_the_same_files_even_where_files_move() {
+    use std::os::unix::fs::MetadataExt;
+    let mut project = Project::new();
+    (1..=3).for_each(|day| project.write(&format!("{day}.jsonl"), &many(day * 100, day)));
+    project.go_on();
+    // Every known file is read one place later than before.
+    project.write("0.jsonl", &(record(210, 2, "A", Some(9)) + &record(999, 4, "A", None)));
+    assert_eq!(project.go_on().files_read, 1);
+    project.write("4.jsonl", &many(400, 4));
+    fs::remove_file(project.raw("1.jsonl")).unwrap();
+    project.go_on();
+    let inode = |run: usize, day: usize| {
+        let place = project.folder.path().join(format!("run-{run}/decisions/.ingest/ledger/2026-01-{day:02}"));
+        fs::metadata(place).ok().map(|metadata| metadata.ino())
+    };
+    assert_eq!((inode(2, 1), inode(2, 3)), (inode(1, 1), inode(1, 3)));
+    assert_ne!(inode(2, 2), inode(1, 2));
+    assert_eq!((inode(3, 2), inode(3, 3)), (inode(2, 2), inode(2, 3)));
+    assert_ne!(inode(3, 4), inode(2, 4));
+}
+
+#[test]
+fn a_row_whose_winner_is_gone_is_kept_again_in_its_day() {
+    let mut project = Project::new();
+    project.write("1.jsonl", &(many(0, 1) + &record(90, 1, "A", None)));
+    project.write("2.jsonl", &(many(100, 2) + &record(90, 2, "A", Some(3))));
+    assert_eq!((project.go_on().days["2026-01-01"], project.n_runs), (80, 1));
+    project.write("2.jsonl", &many(100, 2));
+    let report = project.go_on();
+    assert_eq!((report.days["2026-01-01"], report.totals.pending, report.days_written.len()), (81, 1, 2));
+}
+
+#[test]
+fn conflicts_stay_in_the_quarantine_as_days_come() {
+    let mut project = Project::new();
+    project.write("1.jsonl", &(many(0, 1) + &record(5, 1, "B", Some(5)) + &record(6, 2, "B", Some(5))));
+    let n_conflicts = |report: IngestReport| report.totals.quarantined.get("conflicting_duplicate").copied();
+    assert_eq!(n_conflicts(project.go_on()), Some(2));
+    project.write("0.jsonl", &many(300, 3));
+    assert_eq!(n_conflicts(project.go_on()), Some(2), "of days that were taken over");
+    project.write("3.jsonl", &(record(7, 1, "B", Some(5)) + &many(400, 4)));
+    assert_eq!(n_conflicts(project.go_on()), Some(3), "of a day that was written again");
+}
+
+#[test]
+fn what_contradicts_what_goes_by_the_order_of_files_now() {
+    let mut project = Project::new();
+    project.write("1.jsonl", &(many(0, 1) + &record(90, 1, "A", Some(5))));
+    project.write("2.jsonl", &(many(100, 2) + &record(90, 2, "B", Some(5))));
+    assert_eq!(project.go_on().files[1].counts.n_quarantined(), 1);
+    fs::rename(project.raw("1.jsonl"), project.raw("3.jsonl")).unwrap();
+    let report = project.go_on();
+    assert_eq!((report.files_read, report.files[0].counts.n_quarantined(), report.files[1].counts.n_quarantined()), (0, 0, 1));
+    assert_eq!(report.days_written.len(), 2);
+}
+
+#[test]
+fn a_changed_byte_in_the_ledger_of_a_day_makes_the_next_ingest_read_everything() {
+    // Of the first row, which is read because its id comes again; and of the ids, which are always read.
+    for at in [40, 80 * 64 + 3] {
+        let mut project = Project::new();
+        project.write("1.jsonl", &many(0, 1));
+        project.go_on();
+        let place = project.folder.path().join("run-1/decisions/.ingest/ledger/2026-01-01");
+        let mut bytes = fs::read(&place).unwrap();
+        bytes[at] ^= 1;
+        fs::write(&place, bytes).unwrap();
+        project.write("2.jsonl", &(many(0, 1) + &many(200, 2)));
+        let report = project.go_on();
+        assert_eq!((report.files_read, report.totals.kept, report.totals.duplicate), (2, 160, 80), "byte {at}");
     }
 }
 

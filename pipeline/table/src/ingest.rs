@@ -5,7 +5,10 @@ mod read;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
+use std::io;
 use std::path::PathBuf;
+
+use rayon::prelude::*;
 
 use self::early::Early;
 use crate::decisions::day_name;
@@ -18,7 +21,7 @@ use crate::quarantine::{Earlier, Refused, Rejected, write_quarantine};
 use crate::reason::{Reason, Rejection};
 use crate::records::RecordLimits;
 use crate::redact::Redactor;
-use crate::report::{FileReport, IngestReport};
+use crate::report::IngestReport;
 use crate::shapes::Shapes;
 use crate::source::{find, read_pieces};
 use crate::spill::Spill;
@@ -124,16 +127,21 @@ pub fn ingest_more(
     }
     let words = words_of(settings);
     let earlier = earlier.and_then(|places| Some((places, StatePlaces::of(&places.decisions).read(&words)?)));
-    let standings = match &earlier {
-        Some((_, state)) => standings(&inputs.files, state)?,
-        None => vec![Standing::New; inputs.files.len()],
-    };
     let total_bytes = inputs.files.iter().map(|file| fs::metadata(file).map_or(0, |metadata| metadata.len())).sum();
-    let skipped = inputs.skipped.iter().map(|file| file.display().to_string()).collect();
-    let mut ingest = Ingest::new(settings, places, inputs.files.into_iter().zip(standings), forced, earlier);
-    let work = || {
+    let skipped: Vec<String> = inputs.skipped.iter().map(|file| file.display().to_string()).collect();
+    let go_on = |earlier: Option<(&IngestPlaces, State)>| {
+        let standings = match &earlier {
+            Some((_, state)) => standings(&inputs.files, state)?,
+            None => vec![Standing::New; inputs.files.len()],
+        };
+        let mut ingest = Ingest::new(settings, places, inputs.files.iter().cloned().zip(standings), forced, earlier);
         ingest.read_all(&|done| progress(done.min(total_bytes), total_bytes))?;
-        ingest.finish(skipped, &words)
+        ingest.finish(skipped.clone(), &words)
+    };
+    let work = || match go_on(earlier) {
+        // Found out when the rest was read already; what was written meanwhile is written again.
+        Err(IngestError::TornLedger { .. }) => go_on(None),
+        result => result,
     };
     // On one of the threads that parse: handing every batch over to them would cost a wait each.
     let report = rayon::join(work, || ()).0?;
@@ -169,6 +177,8 @@ struct Ingest<'s> {
     shapes: Shapes,
     kept: Kept,
     files: Vec<FileState>,
+    /// Number of the next file that was not known before.
+    next_number: u32,
     n_read: usize,
     bytes_done: u64,
     early: Early,
@@ -183,6 +193,7 @@ impl<'s> Ingest<'s> {
         earlier: Option<(&'s IngestPlaces, State)>,
     ) -> Self {
         let (paths, standings) = files.unzip();
+        let next_number = earlier.as_ref().map_or(0, |(_, state)| state.free_number());
         Self {
             settings,
             places,
@@ -197,6 +208,7 @@ impl<'s> Ingest<'s> {
             shapes: Shapes::default(),
             kept: Kept::default(),
             files: Vec::new(),
+            next_number,
             n_read: 0,
             bytes_done: 0,
             early: Early::default(),
@@ -207,11 +219,14 @@ impl<'s> Ingest<'s> {
     fn finish(mut self, skipped: Vec<String>, words: &str) -> Result<IngestReport, IngestError> {
         let state = StatePlaces::of(&self.places.decisions);
         state.create()?;
-        let remembered =
-            self.earlier.as_ref().map(|(places, _)| Remembered { places: StatePlaces::of(&places.decisions), moved: &self.moved });
-        let mut judgement = Judgement::of(&mut self.ledger, remembered.as_ref(), self.files.len(), &mut self.kept, &state.ledger)
-            .map_err(|error| TableError::write(&state.ledger, error))?;
-        let mut report = report_of(&self.files, &judgement, skipped, self.n_read);
+        let remembered = self.earlier.as_ref().map(|(places, earlier)| Remembered {
+            places: StatePlaces::of(&places.decisions),
+            state: earlier,
+            moved: &self.moved,
+        });
+        let mut judgement = Judgement::of(&mut self.ledger, remembered.as_ref(), &self.files, &mut self.kept, &state)
+            .map_err(|error| ledger_error(&state, error))?;
+        let mut report = IngestReport::of(&self.files, &judgement, skipped, self.n_read);
         report.files_gone = self.moved.iter().filter(|moved| moved.is_none()).count() as u64;
         let totals = &report.totals;
         if totals.read == 0 {
@@ -249,7 +264,7 @@ impl<'s> Ingest<'s> {
             });
         }
         self.write_days(&judgement, &keys, &left_out, &state, &mut report)?;
-        state.write(words, left_out_names, self.files, judgement.digest)?;
+        state.write(words, left_out_names, self.files, judgement.ledgers)?;
         Ok(report)
     }
 
@@ -284,20 +299,22 @@ impl<'s> Ingest<'s> {
     ) -> Result<(), IngestError> {
         let early = std::mem::take(&mut self.early);
         let stale = early.stale(&judgement.days, left_out, self)?;
-        let wanted =
-            judgement.rows_to_read_again(&state.ledger, &stale, |day, sequence| stale.contains(&day) && early.holds(day, sequence));
-        for rows in wanted.map_err(|error| TableError::read(&state.ledger, error))?.chunk_by(|a, b| a.file == b.file) {
+        let again = judgement.days_to_read_again().union(&stale).copied().collect();
+        let mut wanted = judgement.kept_rows(&again, state).map_err(|error| ledger_error(state, error))?;
+        wanted.retain(|row| row.sequence.is_none_or(|sequence| early.holds(row.day(), sequence)));
+        for rows in wanted.chunk_by(|a, b| a.file == b.file) {
             self.read_again(rows)?;
         }
         self.spill.finish();
         let (whole, mut written) = early.whole(&stale);
         let fresh: BTreeSet<i64> = judgement.touched.difference(&whole).copied().collect();
         written.add(self.writing(keys, left_out, &self.fingerprints()).write(&fresh)?);
-        for (day, n_rows) in &judgement.days {
-            if let (false, Some((earlier, _))) = (judgement.touched.contains(day), &self.earlier) {
-                written.n_layers += link_day(*day, earlier, self.places)?;
-                written.days.insert(day_name(*day), *n_rows);
-            }
+        if let Some((earlier, _)) = &self.earlier {
+            let untouched: Vec<(i64, u64)> =
+                judgement.days.iter().filter(|(day, _)| !judgement.touched.contains(day)).map(|(day, n_rows)| (*day, *n_rows)).collect();
+            let link = |(day, _): &(i64, u64)| link_day(*day, earlier, self.places);
+            written.n_layers += untouched.par_iter().map(link).collect::<Result<Vec<_>, _>>()?.iter().sum::<u64>();
+            written.days.extend(untouched.iter().map(|(day, n_rows)| (day_name(*day), *n_rows)));
         }
         let expected: BTreeMap<String, u64> = judgement.days.iter().map(|(day, n_rows)| (day_name(*day), *n_rows)).collect();
         if written.days != expected {
@@ -330,33 +347,14 @@ impl<'s> Ingest<'s> {
     }
 }
 
-fn format_name(format: Option<&Format>) -> &'static str {
-    format.map_or("unknown", |format| format.name)
+/// An error of days' ledgers: what was read may not be what was written.
+fn ledger_error(state: &StatePlaces, error: io::Error) -> IngestError {
+    match error.kind() {
+        io::ErrorKind::InvalidData => IngestError::TornLedger { path: state.ledger.clone() },
+        _ => TableError::write(&state.ledger, error).into(),
+    }
 }
 
-/// The counts of every file, and of all.
-fn report_of(files: &[FileState], judgement: &Judgement, skipped: Vec<String>, n_read: usize) -> IngestReport {
-    let mut report = IngestReport { skipped, files_read: n_read as u64, ..IngestReport::default() };
-    for (file, rows) in files.iter().zip(&judgement.files) {
-        let mut counts = rows.clone();
-        for tally in [&file.head, &file.tail] {
-            counts.read += tally.read;
-            for (name, count) in &tally.redacted {
-                *report.redacted.entry(name.clone()).or_default() += count;
-            }
-            for (reason, count) in &tally.rejected {
-                *counts.quarantined.entry(reason.clone()).or_default() += count;
-            }
-        }
-        report.totals.add(&counts);
-        report.files.push(FileReport {
-            path: file.path.clone(),
-            format: file.format.clone(),
-            bytes: file.n_bytes,
-            blake3: file.digest.clone(),
-            fingerprint: file.fingerprint.clone(),
-            counts,
-        });
-    }
-    report
+fn format_name(format: Option<&Format>) -> &'static str {
+    format.map_or("unknown", |format| format.name)
 }

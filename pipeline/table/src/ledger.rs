@@ -1,11 +1,20 @@
 //! Every valid row of the logs in 64 bytes: whose it is, where it stands, what tells it from others, and whether it is kept.
 //!
 //! Rows are sorted by id in runs, in memory and past a budget in a temporary file, so any number of them is judged in bounded memory.
-//! The ledger of an earlier ingest is one more run: that is what makes an ingest go on instead of beginning again.
+//! What was judged stands by day for the next ingest, which takes from there the rows that new ones may change: that is what makes an
+//! ingest go on instead of beginning again.
+
+mod day;
+mod ids;
+mod scattered;
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
+
+pub(crate) use day::{DayLedger, DayWriter};
+pub(crate) use ids::IdSet;
+pub(crate) use scattered::Scattered;
 
 use rayon::prelude::*;
 use routewright_domain::Timestamp;
@@ -166,19 +175,38 @@ impl Ledger {
         Ok(())
     }
 
-    /// All entries by id, with those of an earlier ledger.
-    pub(crate) fn merged<'l>(&'l mut self, earlier: Option<&Path>) -> io::Result<Merged<'l>> {
-        self.held.par_sort_unstable_by_key(Entry::order);
-        let mut sources = vec![Source::Memory(self.held.iter())];
-        for (offset, length) in &self.runs {
-            let Some(file) = &self.file else { continue };
+    /// Number of entries.
+    pub(crate) fn n_entries(&self) -> usize {
+        self.held.len() + (self.written / ENTRY_BYTES as u64) as usize
+    }
+
+    /// The ids of all entries, in no order.
+    pub(crate) fn ids(&self) -> io::Result<Vec<u64>> {
+        let mut ids: Vec<u64> = self.held.iter().map(|entry| entry.id).collect();
+        for mut run in self.runs()? {
+            while let Some(entry) = read_entry(&mut run)? {
+                ids.push(entry.id);
+            }
+        }
+        Ok(ids)
+    }
+
+    /// The runs in the temporary file.
+    fn runs(&self) -> io::Result<Vec<BufReader<io::Take<File>>>> {
+        let Some(file) = &self.file else { return Ok(Vec::new()) };
+        let open = |(offset, length): &(u64, u64)| {
             let mut file = File::open(file.path())?;
             file.seek(SeekFrom::Start(*offset))?;
-            sources.push(Source::File(BufReader::with_capacity(BUFFER, file.take(*length))));
-        }
-        if let Some(earlier) = earlier {
-            sources.push(Source::Earlier(BufReader::with_capacity(BUFFER, File::open(earlier)?)));
-        }
+            Ok(BufReader::with_capacity(BUFFER, file.take(*length)))
+        };
+        self.runs.iter().map(open).collect()
+    }
+
+    /// All entries by id.
+    pub(crate) fn merged(&mut self) -> io::Result<Merged<'_>> {
+        self.held.par_sort_unstable_by_key(Entry::order);
+        let mut sources: Vec<Source<'_>> = self.runs()?.into_iter().map(Source::File).collect();
+        sources.push(Source::Memory(self.held.iter()));
         let heads = sources.iter_mut().map(Source::next).collect::<io::Result<_>>()?;
         Ok(Merged { sources, heads })
     }
@@ -190,7 +218,6 @@ const BUFFER: usize = 256 << 10;
 enum Source<'l> {
     Memory(std::slice::Iter<'l, Entry>),
     File(BufReader<io::Take<File>>),
-    Earlier(BufReader<File>),
 }
 
 impl Source<'_> {
@@ -198,7 +225,6 @@ impl Source<'_> {
         match self {
             Source::Memory(entries) => Ok(entries.next().copied()),
             Source::File(rest) => read_entry(rest),
-            Source::Earlier(rest) => Ok(read_entry(rest)?.map(|entry| Entry { sequence: None, ..entry })),
         }
     }
 }
@@ -234,7 +260,7 @@ impl Merged<'_> {
     /// Fills `rows` with all entries of the next id, in no order; whether there was one.
     pub(crate) fn next_id(&mut self, rows: &mut Vec<Entry>) -> io::Result<bool> {
         rows.clear();
-        // Runs are few: one per million rows, and the earlier ledger.
+        // Runs are few: one per million rows.
         let Some(id) = self.heads.iter().flatten().map(|entry| entry.id).min() else { return Ok(false) };
         for (head, source) in self.heads.iter_mut().zip(&mut self.sources) {
             while let Some(entry) = head.filter(|entry| entry.id == id) {
@@ -274,25 +300,24 @@ mod tests {
     }
 
     #[test]
-    fn entries_of_one_id_come_together_from_memory_runs_and_an_earlier_ledger() {
+    fn entries_of_one_id_come_together_from_memory_and_runs() {
         let folder = tempfile::tempdir().unwrap();
         let entry = |id, offset| Entry { id, offset, ..Entry::default() };
-        let earlier = folder.path().join("earlier");
-        let mut out = Vec::new();
-        write_entry(&entry(1, 0), &mut out).unwrap();
-        write_entry(&entry(3, 0), &mut out).unwrap();
-        std::fs::write(&earlier, out).unwrap();
         let mut ledger = Ledger::default();
         ledger.push(entry(3, 1), folder.path()).unwrap();
         ledger.push(entry(2, 1), folder.path()).unwrap();
         ledger.flush(folder.path()).unwrap();
         ledger.push(entry(3, 2), folder.path()).unwrap();
-        let mut merged = ledger.merged(Some(&earlier)).unwrap();
+        ledger.push(entry(1, 2), folder.path()).unwrap();
+        let mut ids = ledger.ids().unwrap();
+        ids.sort_unstable();
+        assert_eq!((ledger.n_entries(), ids), (4, vec![1, 2, 3, 3]));
+        let mut merged = ledger.merged().unwrap();
         let (mut rows, mut found) = (Vec::new(), Vec::new());
         while merged.next_id(&mut rows).unwrap() {
             rows.sort_by_key(Entry::order);
             found.push((rows[0].id, rows.iter().map(|row| row.offset).collect::<Vec<_>>()));
         }
-        assert_eq!(found, [(1, vec![0]), (2, vec![1]), (3, vec![0, 1, 2])]);
+        assert_eq!(found, [(1, vec![2]), (2, vec![1]), (3, vec![1, 2])]);
     }
 }

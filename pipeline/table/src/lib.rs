@@ -24,6 +24,7 @@
 
 mod archive;
 mod assignments;
+mod blocks;
 mod bytes;
 mod cascade;
 mod columns;

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::expect::Finding;
 use crate::extras::{ExtraKind, KINDS, Keys, kinds_seen};
+use crate::judgement::Judgement;
+use crate::state::FileState;
 
 /// Rows of a file or of all files: `read = kept + duplicate + quarantined`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,6 +112,33 @@ pub struct IngestReport {
 }
 
 impl IngestReport {
+    /// The counts of every file, and of all.
+    pub(crate) fn of(files: &[FileState], judgement: &Judgement, skipped: Vec<String>, n_read: usize) -> Self {
+        let mut report = Self { skipped, files_read: n_read as u64, ..Self::default() };
+        for (file, rows) in files.iter().zip(&judgement.files) {
+            let mut counts = rows.clone();
+            for tally in [&file.head, &file.tail] {
+                counts.read += tally.read;
+                for (name, count) in &tally.redacted {
+                    *report.redacted.entry(name.clone()).or_default() += count;
+                }
+                for (reason, count) in &tally.rejected {
+                    *counts.quarantined.entry(reason.clone()).or_default() += count;
+                }
+            }
+            report.totals.add(&counts);
+            report.files.push(FileReport {
+                path: file.path.clone(),
+                format: file.format.clone(),
+                bytes: file.n_bytes,
+                blake3: file.digest.clone(),
+                fingerprint: file.fingerprint.clone(),
+                counts,
+            });
+        }
+        report
+    }
+
     /// Takes the further scalars: their kinds, what rows disagree about, what has no column. Gives the digests of keys past the limit.
     pub(crate) fn take_keys(&mut self, keys: &Keys, max_extras: usize) -> HashSet<u64> {
         let mut left_out = HashSet::new();

@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::blocks::BlockHasher;
 use crate::error::IngestError;
 use crate::state::Stamp;
 use crate::wide::{self, MatrixSettings};
@@ -83,7 +84,7 @@ pub(crate) struct OpenFile {
 /// What was read of a file on disk.
 struct Meter {
     file: File,
-    hasher: blake3::Hasher,
+    hasher: BlockHasher,
     /// Bytes before this one are in the digest already.
     hashed: u64,
     /// Where the file is read.
@@ -127,7 +128,7 @@ pub(crate) fn open(path: &Path, matrix: &MatrixSettings) -> Result<OpenFile, Ing
     let failed = |error| IngestError::read(path, error);
     let file = File::open(path).map_err(failed)?;
     let stamp = Stamp::of(&file);
-    let meter = Meter { file, hasher: blake3::Hasher::new(), hashed: 0, n_bytes: 0, failure: None };
+    let meter = Meter { file, hasher: BlockHasher::default(), hashed: 0, n_bytes: 0, failure: None };
     let meter = Arc::new(Mutex::new(meter));
     let mut raw = BufReader::with_capacity(READ_BYTES, Metered(Arc::clone(&meter)));
     let begin = raw.fill_buf().map_err(failed)?;
@@ -152,7 +153,7 @@ pub(crate) fn open(path: &Path, matrix: &MatrixSettings) -> Result<OpenFile, Ing
 }
 
 /// Opens a plain file at an offset. `hasher`: of its first `hashed` bytes.
-pub(crate) fn open_at(path: &Path, offset: u64, hasher: blake3::Hasher, hashed: u64) -> Result<OpenFile, IngestError> {
+pub(crate) fn open_at(path: &Path, offset: u64, hasher: BlockHasher, hashed: u64) -> Result<OpenFile, IngestError> {
     let failed = |error| IngestError::read(path, error);
     let mut file = File::open(path).map_err(failed)?;
     let stamp = Stamp::of(&file);
@@ -232,7 +233,7 @@ impl Watch {
                 Err(error) => return Err(IngestError::read(path, error)),
             }
         }
-        Ok(FileDigest { n_bytes: meter.n_bytes, blake3: meter.hasher.finalize().to_hex().to_string() })
+        Ok(FileDigest { n_bytes: meter.n_bytes, blake3: meter.hasher.digest() })
     }
 }
 

@@ -5,17 +5,20 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, BufReader, Read};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::blocks::BlockHasher;
+use crate::decisions::day_name;
 use crate::error::{IngestError, TableError};
 use crate::extras::Keys;
+use crate::ledger::DayLedger;
 use crate::redact::RedactCounts;
 
 /// Version of the state; any other is not understood.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Name of the folder among the days.
 const FOLDER: &str = ".ingest";
@@ -28,16 +31,27 @@ pub(crate) struct State {
     pub(crate) settings: String,
     /// Keys without a column because there are too many.
     pub(crate) left_out: Vec<String>,
-    /// Digests of the ledger and of the rejected records.
-    ledger: String,
+    /// What is known of every day's rows, in the order of days.
+    pub(crate) days: Vec<DayLedger>,
+    /// Digest of the rejected records.
     rejected: String,
     /// The files in the order of reading.
     pub(crate) files: Vec<FileState>,
 }
 
+impl State {
+    /// A number that no file has, and none had of which the ledgers of days may still tell.
+    pub(crate) fn free_number(&self) -> u32 {
+        let of_days = self.days.iter().filter_map(|day| day.files.last_key_value()).map(|(number, _)| *number);
+        self.files.iter().map(|file| file.number).chain(of_days).max().map_or(0, |number| number.saturating_add(1))
+    }
+}
+
 /// A file that was read.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct FileState {
+    /// Its number, which stays as long as the file is known; what a day's ledger calls it.
+    pub(crate) number: u32,
     /// As it was named.
     pub(crate) path: String,
     /// What tells that nobody wrote to it since; none where that cannot be told.
@@ -125,7 +139,7 @@ fn stamp(_metadata: &fs::Metadata) -> Option<Stamp> {
 /// Places of a state in a folder of decisions.
 pub(crate) struct StatePlaces {
     folder: PathBuf,
-    /// Every row: entries by id.
+    /// Folder of every row: a file per day.
     pub(crate) ledger: PathBuf,
     /// Every rejected record, conflicts excepted.
     pub(crate) rejected: PathBuf,
@@ -138,9 +152,18 @@ impl StatePlaces {
         Self { ledger: folder.join("ledger"), rejected: folder.join("rejected"), folder }
     }
 
-    /// Makes the folder.
+    /// Makes the folders, without what stood there: it may be linked to what an earlier ingest left.
     pub(crate) fn create(&self) -> Result<(), TableError> {
-        fs::create_dir_all(&self.folder).map_err(|error| TableError::write(&self.folder, error))
+        match fs::remove_dir_all(&self.folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(TableError::write(&self.folder, error)),
+            _ => {}
+        }
+        fs::create_dir_all(&self.ledger).map_err(|error| TableError::write(&self.ledger, error))
+    }
+
+    /// The ledger of a day.
+    pub(crate) fn day(&self, day: i64) -> PathBuf {
+        self.ledger.join(day_name(day))
     }
 
     /// Removes what stands there.
@@ -152,25 +175,32 @@ impl StatePlaces {
         self.folder.join("files.json")
     }
 
-    /// Reads a state; nothing where there is none that can be gone on from.
+    /// Reads a state; nothing where there is none that can be gone on from. Of days' ledgers the sizes are looked at, not the content: whoever
+    /// reads it compares the digests.
     pub(crate) fn read(&self, settings: &str) -> Option<State> {
         let state: State = serde_json::from_slice(&fs::read(self.files()).ok()?).ok()?;
         let is_whole = state.version == VERSION
             && state.settings == settings
-            && digest_of(&self.ledger).ok()? == state.ledger
+            && state.days.iter().all(|day| day.is_as_long_as(&self.day(day.day)))
             && digest_of(&self.rejected).ok()? == state.rejected;
         is_whole.then_some(state)
     }
 
-    /// Writes a state whose ledger and rejected records are in place. `ledger`: its digest.
-    pub(crate) fn write(&self, settings: &str, left_out: Vec<String>, files: Vec<FileState>, ledger: String) -> Result<(), TableError> {
+    /// Writes a state whose ledger and rejected records are in place.
+    pub(crate) fn write(
+        &self,
+        settings: &str,
+        left_out: Vec<String>,
+        files: Vec<FileState>,
+        days: Vec<DayLedger>,
+    ) -> Result<(), TableError> {
         let path = self.files();
         let failed = |error: io::Error| TableError::write(&path, error);
         let state = State {
             version: VERSION,
             settings: settings.to_owned(),
             left_out,
-            ledger,
+            days,
             rejected: digest_of(&self.rejected).map_err(failed)?,
             files,
         };
@@ -179,18 +209,18 @@ impl StatePlaces {
     }
 }
 
-/// Makes the digest of what is written through it.
+/// Makes the digest of what is written or read through it.
 pub(crate) struct Digesting<W> {
-    out: W,
+    inner: W,
     hasher: blake3::Hasher,
 }
 
 impl<W> Digesting<W> {
-    pub(crate) fn new(out: W) -> Self {
-        Self { out, hasher: blake3::Hasher::new() }
+    pub(crate) fn new(inner: W) -> Self {
+        Self { inner, hasher: blake3::Hasher::new() }
     }
 
-    /// As [`digest_of`] the file that was written.
+    /// As [`digest_of`] a file of what went through.
     pub(crate) fn digest(&self) -> String {
         self.hasher.finalize().to_hex().to_string()
     }
@@ -198,38 +228,27 @@ impl<W> Digesting<W> {
 
 impl<W: io::Write> io::Write for Digesting<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let n_written = self.out.write(bytes)?;
+        let n_written = self.inner.write(bytes)?;
         self.hasher.update(&bytes[..n_written]);
         Ok(n_written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
+        self.inner.flush()
+    }
+}
+
+impl<R: Read> Read for Digesting<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n_read = self.inner.read(buffer)?;
+        self.hasher.update(&buffer[..n_read]);
+        Ok(n_read)
     }
 }
 
 /// BLAKE3 of a file.
 fn digest_of(path: &Path) -> io::Result<String> {
-    let mut hasher = blake3::Hasher::new();
-    hash_prefix(&mut File::open(path)?, u64::MAX, &mut hasher)?;
-    Ok(hasher.finalize().to_hex().to_string())
-}
-
-/// Hashes up to a number of bytes of a file from where it stands; how many there were.
-pub(crate) fn hash_prefix(file: &mut File, n_bytes: u64, hasher: &mut blake3::Hasher) -> io::Result<u64> {
-    const AT_ONCE: usize = 256 << 10;
-    let mut rest = BufReader::with_capacity(AT_ONCE, file.take(n_bytes));
-    let mut n_read = 0;
-    loop {
-        let bytes = io::BufRead::fill_buf(&mut rest)?;
-        if bytes.is_empty() {
-            return Ok(n_read);
-        }
-        hasher.update(bytes);
-        let length = bytes.len();
-        n_read += length as u64;
-        io::BufRead::consume(&mut rest, length);
-    }
+    Ok(BlockHasher::of_prefix(path, fs::metadata(path)?.len())?.digest())
 }
 
 /// What a file is to what was read before.
@@ -240,7 +259,7 @@ pub(crate) enum Standing {
     /// It is the earlier file of that position, unchanged.
     Same(usize),
     /// It is the earlier file of that position, with more bytes; and the digest so far.
-    Grown(usize, Box<blake3::Hasher>),
+    Grown(usize, Box<BlockHasher>),
 }
 
 /// Finds out what files are to an earlier state. No two have the same earlier file.
@@ -271,8 +290,7 @@ pub(crate) fn standings(files: &[PathBuf], earlier: &State) -> Result<Vec<Standi
 
 /// What a file is to an earlier one; nothing if it is another.
 fn compare(path: &Path, at: usize, earlier: &FileState) -> io::Result<Option<Standing>> {
-    let mut file = File::open(path)?;
-    let metadata = file.metadata()?;
+    let metadata = fs::metadata(path)?;
     if earlier.stamp.is_some() && stamp(&metadata) == earlier.stamp {
         return Ok(Some(Standing::Same(at)));
     }
@@ -280,8 +298,11 @@ fn compare(path: &Path, at: usize, earlier: &FileState) -> io::Result<Option<Sta
     if metadata.len() < earlier.n_bytes || (has_grown && !earlier.can_grow) {
         return Ok(None);
     }
-    let mut hasher = blake3::Hasher::new();
-    hash_prefix(&mut file, earlier.n_bytes, &mut hasher)?;
-    let is_same = hasher.finalize().to_hex().as_str() == earlier.digest;
+    let hasher = match BlockHasher::of_prefix(path, earlier.n_bytes) {
+        // Somebody cut it meanwhile.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        hasher => hasher?,
+    };
+    let is_same = hasher.digest() == earlier.digest;
     Ok(is_same.then(|| if has_grown { Standing::Grown(at, Box::new(hasher)) } else { Standing::Same(at) }))
 }

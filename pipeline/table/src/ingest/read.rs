@@ -50,10 +50,14 @@ impl Ingest<'_> {
                     if let Standing::Grown(at, _) = standing {
                         self.moved[*at] = Some((position as u32, self.known(*at).resume.0));
                     }
-                    let begun = match ahead.take() {
+                    let mut begun = match ahead.take() {
                         Some(begun) => begun?,
                         None => self.begin(position, Vec::new())?,
                     };
+                    if matches!(self.standings[position], Standing::New) {
+                        begun.state.number = self.next_number;
+                        self.next_number = self.next_number.saturating_add(1);
+                    }
                     ahead = self.read_file(position, begun, progress)?;
                 }
             }
@@ -90,8 +94,8 @@ impl Ingest<'_> {
                 let known = self.known(*at);
                 let opened = open_at(path, known.resume.0, (**hasher).clone(), known.n_bytes)?;
                 let fingerprint = if known.resume.0 == 0 { String::new() } else { known.fingerprint };
-                let FileState { format, resume, keeps_schema, head, .. } = known;
-                (FileState { format, resume, keeps_schema, head, fingerprint, ..FileState::default() }, opened)
+                let FileState { number, format, resume, keeps_schema, head, .. } = known;
+                (FileState { number, format, resume, keeps_schema, head, fingerprint, ..FileState::default() }, opened)
             }
             _ => (FileState { resume: (0, 1), ..FileState::default() }, open(path, &self.settings.matrix)?),
         };
