@@ -256,6 +256,16 @@ struct Layout {
     n_records: u64,
 }
 
+/// Whether a key is `prefix.name`.
+#[inline]
+fn is_dotted(key: &str, prefix: &str, name: &str) -> bool {
+    let (key, dot) = (key.as_bytes(), prefix.len());
+    key.len() == dot + 1 + name.len()
+        && key[dot] == b'.'
+        && begins_with(&key[dot + 1..], name.as_bytes())
+        && begins_with(key, prefix.as_bytes())
+}
+
 /// Layouts that are remembered.
 const MAX_LAYOUTS: usize = 16;
 
@@ -286,26 +296,34 @@ impl Extras {
     /// Takes every scalar and list of texts under `prefix.name`; the last of equal keys wins, null counts as absent.
     /// Keys of other lists are counted as ignored.
     pub(crate) fn take(&mut self, prefix: &str, name: &str, value: &Json<'_>) {
-        self.begin(prefix, name);
-        self.take_dotted(value);
+        match value {
+            Json::Null => {}
+            Json::Object(_) => {
+                self.begin(prefix, name);
+                self.take_dotted(value);
+            }
+            scalar => {
+                let key = self.key_of(prefix, name);
+                self.take_scalar(key, scalar);
+            }
+        }
     }
 
     /// Takes a number that was read already.
     pub(crate) fn take_number(&mut self, prefix: &str, name: &str, value: f64) {
-        self.begin(prefix, name);
-        self.put(ExtraKind::Number, |out| out.extend_from_slice(&value.to_le_bytes()));
+        let key = self.key_of(prefix, name);
+        self.put(key, ExtraKind::Number, |out| out.extend_from_slice(&value.to_le_bytes()));
     }
 
     /// Takes a text that was read already.
     pub(crate) fn take_text(&mut self, prefix: &str, name: &str, value: &str) {
-        self.begin(prefix, name);
-        self.put(ExtraKind::Text, |out| put_bytes(value.as_bytes(), out));
+        let key = self.key_of(prefix, name);
+        self.put(key, ExtraKind::Text, |out| put_bytes(value.as_bytes(), out));
     }
 
     /// Counts a key whose value has no column.
     pub(crate) fn ignore(&mut self, prefix: &str, name: &str) {
-        self.begin(prefix, name);
-        let key = self.key();
+        let key = self.key_of(prefix, name);
         self.ignored.push(key);
     }
 
@@ -316,21 +334,10 @@ impl Extras {
         self.dotted.push_str(name);
     }
 
+    /// Takes what stands under the dotted key that was begun.
     fn take_dotted(&mut self, value: &Json<'_>) {
         match value {
             Json::Null => {}
-            Json::Bool(value) => self.put(ExtraKind::Bool, |out| out.push(u8::from(*value))),
-            Json::Integer(value) => self.put(ExtraKind::Number, |out| out.extend_from_slice(&(*value as f64).to_le_bytes())),
-            Json::Number(value) => self.put(ExtraKind::Number, |out| out.extend_from_slice(&value.to_le_bytes())),
-            Json::Text(text) => self.put(ExtraKind::Text, |out| put_bytes(text.as_bytes(), out)),
-            Json::List(items) if items.iter().all(|item| matches!(item, Json::Text(_))) => {
-                let texts = items.iter().filter_map(|item| if let Json::Text(text) = item { Some(*text) } else { None });
-                self.put(ExtraKind::List, |out| put_texts(items.len(), texts, out));
-            }
-            Json::List(_) => {
-                let key = self.key();
-                self.ignored.push(key);
-            }
             Json::Object(pairs) => {
                 let length = self.dotted.len();
                 for (name, value) in *pairs {
@@ -340,11 +347,29 @@ impl Extras {
                     self.dotted.truncate(length);
                 }
             }
+            scalar => {
+                let key = self.key();
+                self.take_scalar(key, scalar);
+            }
         }
     }
 
-    fn put(&mut self, kind: ExtraKind, put: impl FnOnce(&mut Vec<u8>)) {
-        let key = self.key();
+    fn take_scalar(&mut self, key: Key, value: &Json<'_>) {
+        match value {
+            Json::Bool(value) => self.put(key, ExtraKind::Bool, |out| out.push(u8::from(*value))),
+            Json::Integer(value) => self.put(key, ExtraKind::Number, |out| out.extend_from_slice(&(*value as f64).to_le_bytes())),
+            Json::Number(value) => self.put(key, ExtraKind::Number, |out| out.extend_from_slice(&value.to_le_bytes())),
+            Json::Text(text) => self.put(key, ExtraKind::Text, |out| put_bytes(text.as_bytes(), out)),
+            Json::List(items) if items.iter().all(|item| matches!(item, Json::Text(_))) => {
+                let texts = items.iter().filter_map(|item| if let Json::Text(text) = item { Some(*text) } else { None });
+                self.put(key, ExtraKind::List, |out| put_texts(items.len(), texts, out));
+            }
+            Json::List(_) => self.ignored.push(key),
+            Json::Null | Json::Object(_) => {}
+        }
+    }
+
+    fn put(&mut self, key: Key, kind: ExtraKind, put: impl FnOnce(&mut Vec<u8>)) {
         let start = self.values.len();
         self.values.push(kind as u8);
         put(&mut self.values);
@@ -352,7 +377,20 @@ impl Extras {
         self.slots.push(ExtraSlot { key, start: start as u32, end: self.values.len() as u32 });
     }
 
-    /// The key that was made.
+    /// The key `prefix.name`, which is only made where another one was expected.
+    fn key_of(&mut self, prefix: &str, name: &str) -> Key {
+        let before = self.last.map_or(0, |at| at as usize + 1);
+        if let Some(Some((known, key))) = self.followers.get(before)
+            && is_dotted(known, prefix, name)
+        {
+            self.last = Some(key.at);
+            return *key;
+        }
+        self.begin(prefix, name);
+        self.key()
+    }
+
+    /// The key that was begun.
     fn key(&mut self) -> Key {
         let before = self.last.map_or(0, |at| at as usize + 1);
         let key = match self.followers.get(before) {
@@ -453,6 +491,13 @@ mod tests {
     use super::*;
 
     proptest! {
+        #[test]
+        fn a_dotted_key_is_known_by_its_parts(key in "[ab.]{0,9}", prefix in "[ab.]{0,4}", name in "[ab.]{0,4}") {
+            let whole = format!("{prefix}.{name}");
+            prop_assert!(is_dotted(&whole, &prefix, &name));
+            prop_assert_eq!(is_dotted(&key, &prefix, &name), key == whole);
+        }
+
         #[test]
         fn vectors_that_are_remembered_are_written_as_they_would_be(vectors in prop::collection::vec(prop::collection::vec(("[ab\"é]{0,2}", 0..4_u8), 0..4), 0..60)) {
             let mut known = KnownVectors::default();

@@ -41,9 +41,14 @@ impl<'a, 'c, C: Clean> Parser<'a, 'c, C> {
     }
 
     /// The next byte that is no blank, which is passed.
+    #[inline]
     fn mark(&mut self) -> Option<u8> {
-        self.skip_blanks();
-        let byte = self.byte()?;
+        let mut byte = self.byte()?;
+        // Programs write few blanks.
+        if byte <= b' ' {
+            self.skip_blanks();
+            byte = self.byte()?;
+        }
         self.at += 1;
         Some(byte)
     }

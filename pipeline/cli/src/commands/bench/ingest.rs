@@ -1,6 +1,7 @@
 //! `bench ingest`: a generated log read in full, then nothing, then one more day; beside other tools where they are found. Settings that
 //! are changed with `--set` are those of the measured ingests: `--set ingest.redact.emails=false`.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -34,6 +35,9 @@ pub(crate) struct Arguments {
     /// Folder for the log and the tables, which are removed afterwards; the system's temporary folder by default
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Times that everything is ingested, by every tool in turn; medians are shown
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
     /// Python with duckdb and polars, to run them beside on the same log
     #[arg(long, value_name = "PATH")]
     peer_python: Option<PathBuf>,
@@ -66,7 +70,7 @@ impl Measured {
 }
 
 /// What a process took.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Spent {
     cpu_seconds: Option<f64>,
     wall_seconds: f64,
@@ -89,16 +93,23 @@ pub(crate) fn run(arguments: &Arguments, set: &[String], messages: &Messages) ->
     let raw = project.join("data/raw");
     fs::create_dir_all(&raw)?;
     let held_back = generate(arguments, &raw)?;
-    let mut results = Vec::new();
     let full_bytes = size_of(&raw)?;
-    let (spent, rows) = ingest(project, set)?;
-    let full = Measured::new("routewright, all but the last day", rows, full_bytes, &spent);
-    results.push(full.clone());
-    let peers = match &arguments.peer_python {
-        Some(python) => peers(python, arguments.format, project, rows, full_bytes)?,
-        None => Vec::new(),
-    };
-    results.extend(peers);
+    let (mut ours, mut theirs, mut rows) = (Vec::new(), BTreeMap::<String, Vec<Spent>>::new(), 0);
+    for _ in 0..arguments.runs {
+        let data = project.join("data");
+        TABLES.iter().map(|table| data.join(table)).filter(|table| table.exists()).try_for_each(fs::remove_dir_all)?;
+        let spent;
+        (spent, rows) = ingest(project, set)?;
+        ours.push(spent);
+        if let Some(python) = &arguments.peer_python {
+            for (tool, spent) in peers(python, arguments.format, project)? {
+                theirs.entry(tool).or_default().push(spent);
+            }
+        }
+    }
+    let full = Measured::new("routewright, all but the last day", rows, full_bytes, &median(&ours));
+    let mut results = vec![full.clone()];
+    results.extend(theirs.iter().map(|(tool, spent)| Measured::new(tool, rows, full_bytes, &median(spent))));
     append(&held_back, &raw)?;
     let (spent, all_rows) = ingest(project, set)?;
     let more = Measured::new("routewright, one more day", all_rows - rows, size_of(&raw)? - full_bytes, &spent);
@@ -137,6 +148,23 @@ pub(crate) fn run(arguments: &Arguments, set: &[String], messages: &Messages) ->
     Ok(Exit::Done)
 }
 
+/// Folders below `data` that an ingest makes.
+const TABLES: &[&str] = &["decisions", "layers", "assignments", "quarantine", ".stages"];
+
+/// The median of every number.
+fn median(runs: &[Spent]) -> Spent {
+    let of = |number: fn(&Spent) -> Option<f64>| {
+        let mut numbers: Vec<f64> = runs.iter().filter_map(number).collect();
+        numbers.sort_by(f64::total_cmp);
+        numbers.get(numbers.len() / 2).copied()
+    };
+    Spent {
+        cpu_seconds: of(|spent| spent.cpu_seconds),
+        wall_seconds: of(|spent| Some(spent.wall_seconds)).unwrap_or(f64::NAN),
+        peak_mib: of(|spent| spent.peak_mib),
+    }
+}
+
 /// What is appended later: the name of a file and its bytes.
 struct HeldBack {
     name: String,
@@ -155,7 +183,7 @@ fn generate(arguments: &Arguments, raw: &Path) -> anyhow::Result<HeldBack> {
             for day in 0..last {
                 let mut log = BufWriter::new(File::create(raw.join(world.file_name(day)))?);
                 world.write_day(day, &mut log, None)?;
-                log.flush()?;
+                on_disk(log)?;
             }
             let mut bytes = Vec::new();
             world.write_day(last, &mut bytes, None)?;
@@ -168,12 +196,17 @@ fn generate(arguments: &Arguments, raw: &Path) -> anyhow::Result<HeldBack> {
             for day in 0..last {
                 world.write_day(day, &mut log, None)?;
             }
-            log.flush()?;
+            on_disk(log)?;
             let mut bytes = Vec::new();
             world.write_day(last, &mut bytes, None)?;
             Ok(HeldBack { name: CascadeWorld::FILE_NAME.to_owned(), bytes })
         }
     }
+}
+
+/// Ends a log: what the system still has to write would slow down whoever is measured first.
+fn on_disk(log: BufWriter<File>) -> anyhow::Result<()> {
+    Ok(log.into_inner()?.sync_all()?)
 }
 
 fn append(held_back: &HeldBack, raw: &Path) -> anyhow::Result<()> {
@@ -240,7 +273,7 @@ fn spend(command: &mut Command) -> anyhow::Result<(Spent, String)> {
 const TICKS: f64 = 100.0;
 
 /// Runs other tools on the same log. Their rows and sums are compared with ours before their times count.
-fn peers(python: &Path, format: Format, project: &Path, rows: u64, n_bytes: u64) -> anyhow::Result<Vec<Measured>> {
+fn peers(python: &Path, format: Format, project: &Path) -> anyhow::Result<Vec<(String, Spent)>> {
     let script = project.join("peers.py");
     fs::write(&script, PEERS)?;
     let kind = format.to_possible_value().context("a format without a name")?;
@@ -265,7 +298,7 @@ fn peers(python: &Path, format: Format, project: &Path, rows: u64, n_bytes: u64)
             peak_mib: number("peak_mib"),
         };
         let version = theirs["version"].as_str().unwrap_or_default();
-        results.push(Measured::new(&format!("{tool} {version}"), rows, n_bytes, &spent));
+        results.push((format!("{tool} {version}"), spent));
     }
     Ok(results)
 }
