@@ -167,3 +167,24 @@ pub(super) fn as_text(column: &ArrayRef) -> Option<StringArray> {
     let texts = cast(column, &DataType::Utf8).ok()?;
     texts.as_any().downcast_ref::<StringArray>().cloned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::IngestSettings;
+    use crate::corpus::Run;
+    use crate::formats::samples;
+
+    #[test]
+    fn a_column_that_one_of_several_files_of_a_day_lacks_is_null_there() {
+        let gateway = r#"{"timestamp":"2026-01-05T23:00:00Z","task_id":"g","method":"ml","selected_master":"m","ab_test_group":"control"}"#;
+        let run = |text: &str| Run::of_files(&[("x.jsonl", text.as_bytes())], &IngestSettings::default());
+        let (outcomes, gateway) = (run(samples::E009), run(gateway));
+        let day = |run: &Run| run.folder.path().join("decisions/day=2026-01-05");
+        std::fs::copy(day(&gateway).join("part-0.parquet"), day(&outcomes).join("part-1.parquet")).unwrap();
+        let decisions = Decisions::open(&outcomes.folder.path().join("decisions")).unwrap();
+        let (n_rows, [ids, groups, none]) = columns_of_day(&decisions, "2026-01-05", ["trace_id", GROUP, "no such column"]).unwrap();
+        let valid = |column: Option<ArrayRef>| column.map(|column| (0..column.len()).map(|row| column.is_valid(row)).collect::<Vec<_>>());
+        assert_eq!((n_rows, valid(ids), valid(groups), none.is_none()), (2, Some(vec![true, true]), Some(vec![false, true]), true));
+    }
+}
