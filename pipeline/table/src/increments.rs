@@ -304,6 +304,22 @@ fn a_changed_byte_in_the_ledger_of_a_day_makes_the_next_ingest_read_everything()
 }
 
 #[test]
+fn a_day_that_was_written_early_before_a_ledger_proved_torn_is_not_left_over() {
+    let mut project = Project::new();
+    // Days in no order, so that no day is written early where everything is read.
+    [1, 20, 28, 1].iter().zip(0..).for_each(|(day, file)| project.write(&format!("{file}.jsonl"), &many(file * 100, *day)));
+    project.go_on();
+    let place = project.folder.path().join("run-1/decisions/.ingest/ledger/2026-01-20");
+    let mut bytes = fs::read(&place).unwrap();
+    bytes[80 * 64] ^= 1;
+    fs::write(&place, bytes).unwrap();
+    // The only row of its day is a forerunner of one that is kept.
+    project.write("4.jsonl", &record(5, 9, "A", None));
+    (5..7).for_each(|file| project.write(&format!("{file}.jsonl"), &many(file * 100, file + 5)));
+    assert_eq!(project.go_on().files_read, 7);
+}
+
+#[test]
 fn other_settings_make_the_next_ingest_read_everything() {
     let mut project = Project::new();
     project.write("1.jsonl", &many(0, 1));

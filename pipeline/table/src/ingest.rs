@@ -139,14 +139,25 @@ pub fn ingest_more(
         ingest.finish(skipped.clone(), &words)
     };
     let work = || match go_on(earlier) {
-        // Found out when the rest was read already; what was written meanwhile is written again.
-        Err(IngestError::TornLedger { .. }) => go_on(None),
+        // Found out when the rest was read already, and days of it may be written.
+        Err(IngestError::TornLedger { .. }) => {
+            clear_tables(places)?;
+            go_on(None)
+        }
         result => result,
     };
     // On one of the threads that parse: handing every batch over to them would cost a wait each.
     let report = rayon::join(work, || ()).0?;
     progress(total_bytes, total_bytes);
     Ok(report)
+}
+
+/// Leaves the folder of decisions, empty.
+fn clear_tables(places: &IngestPlaces) -> Result<(), TableError> {
+    for folder in [&places.decisions, &places.layers].into_iter().filter(|folder| folder.exists()) {
+        fs::remove_dir_all(folder).map_err(|error| TableError::write(folder, error))?;
+    }
+    fs::create_dir_all(&places.decisions).map_err(|error| TableError::write(&places.decisions, error))
 }
 
 /// Everything in the settings that rows depend on, as text.
