@@ -7,9 +7,9 @@ pub(crate) fn begins_with(bytes: &[u8], beginning: &[u8]) -> bool {
     match (bytes.last_chunk(), beginning.last_chunk()) {
         // The last eight bytes may overlap those before them.
         (Some(ours), Some(theirs)) => {
-            let eights = bytes.as_chunks::<8>().0.iter().zip(beginning.as_chunks::<8>().0);
+            let mut eights = bytes.as_chunks::<8>().0.iter().zip(beginning.as_chunks::<8>().0);
             u64::from_ne_bytes(*ours) == u64::from_ne_bytes(*theirs)
-                && eights.into_iter().all(|(ours, theirs)| u64::from_ne_bytes(*ours) == u64::from_ne_bytes(*theirs))
+                && eights.all(|(ours, theirs)| u64::from_ne_bytes(*ours) == u64::from_ne_bytes(*theirs))
         }
         _ => bytes.iter().zip(beginning).all(|(ours, theirs)| ours == theirs),
     }

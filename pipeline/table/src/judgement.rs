@@ -118,22 +118,16 @@ impl Judgement {
         let path = to.day(day);
         let mut rows = judged.rows(day);
         let mut next = rows.next()?;
-        let mut conflicts = Vec::new();
         if let Some((earlier, ledger, None)) = before
             && next.is_none()
         {
             let place = earlier.places.day(day);
             link_file(&place, &path).map_err(io::Error::other)?;
-            if ledger.has_conflicts() {
-                ledger.each_row(&path, |row| {
-                    conflicts.extend((row.verdict == Verdict::Conflict).then(|| self.at_position(row)));
-                    Ok(())
-                })?;
-            }
+            let conflicts = if ledger.has_conflicts() { self.conflicts_of(ledger, &path)? } else { Vec::new() };
             return Ok(DayNow { ledger: ledger.clone(), is_linked: true, has_earlier: ledger.n_kept() > 0, conflicts });
         }
         let mut writer = DayWriter::create(day, &path)?;
-        let mut has_earlier = false;
+        let (mut has_earlier, mut conflicts) = (false, Vec::new());
         let mut write = |row: &Entry| -> io::Result<()> {
             has_earlier |= row.sequence.is_none() && row.verdict == Verdict::Kept;
             writer.push(row)
@@ -169,13 +163,19 @@ impl Judgement {
         // What stayed as it was contradicts others still.
         let n_conflicts: u64 = ledger.files.values().map(|of_file| of_file.conflict).sum();
         if n_conflicts > conflicts.len() as u64 {
-            conflicts.clear();
-            ledger.each_row(&path, |row| {
-                conflicts.extend((row.verdict == Verdict::Conflict).then(|| self.at_position(row)));
-                Ok(())
-            })?;
+            conflicts = self.conflicts_of(&ledger, &path)?;
         }
         Ok(DayNow { ledger, is_linked: false, has_earlier, conflicts })
+    }
+
+    /// Rows of a day that contradict others.
+    fn conflicts_of(&self, ledger: &DayLedger, path: &Path) -> io::Result<Vec<Entry>> {
+        let mut conflicts = Vec::new();
+        ledger.each_row(path, |row| {
+            conflicts.extend((row.verdict == Verdict::Conflict).then(|| self.at_position(row)));
+            Ok(())
+        })?;
+        Ok(conflicts)
     }
 
     /// A row of a ledger, which names its file by number, with its file's position.

@@ -229,9 +229,13 @@ fn digests_of<'d>(files: &BTreeSet<usize>, digests: &[&'d str]) -> Vec<&'d str> 
     distinct.into_iter().collect()
 }
 
-/// Whether there are decisions of a day.
-pub(crate) fn has_day(day: i64, places: &IngestPlaces) -> bool {
-    places.decisions.join(format!("day={}", day_name(day))).exists()
+/// Removes what was written of a day.
+pub(crate) fn remove_day(day: i64, places: &IngestPlaces) -> Result<(), TableError> {
+    let name = format!("day={}", day_name(day));
+    for folder in [places.decisions.join(&name), places.layers.join(&name)].iter().filter(|folder| folder.exists()) {
+        fs::remove_dir_all(folder).map_err(|error| TableError::write(folder, error))?;
+    }
+    Ok(())
 }
 
 /// Takes a day over from an earlier ingest, by hard links where the file system has them; how many layers it has.

@@ -25,6 +25,13 @@ pub(super) struct Wanted<'w> {
     pub(super) numbers: BTreeMap<&'w str, Option<[f64; 2]>>,
 }
 
+impl<'w> Wanted<'w> {
+    /// Every column, once.
+    fn columns(&self) -> BTreeSet<&'w str> {
+        self.values.iter().chain(self.numbers.keys()).copied().collect()
+    }
+}
+
 /// What the newest days hold.
 ///
 /// The rows of an A/B gateway are left out, paths excepted: they say which group a task was in, and have neither text nor time nor cost of
@@ -74,8 +81,8 @@ impl Seen {
 
     fn of_file(path: &Path, wanted: &Wanted<'_>) -> Result<Self, TableError> {
         let reader = TableReader::open(path)?;
-        let names: BTreeSet<&str> = wanted.values.iter().chain(wanted.numbers.keys()).copied().chain([PATH, GROUP]).collect();
-        let positions: BTreeSet<usize> = names.iter().filter_map(|name| reader.schema().index_of(name).ok()).collect();
+        let names = wanted.columns().into_iter().chain([PATH, GROUP]);
+        let positions: BTreeSet<usize> = names.filter_map(|name| reader.schema().index_of(name).ok()).collect();
         let mut seen = Self::default();
         for batch in reader.with_columns(positions).batches()? {
             seen.add(&batch?, wanted, path)?;
@@ -93,14 +100,14 @@ impl Seen {
             _ => batch.clone(),
         };
         self.n_rows += others.num_rows() as u64;
-        for name in wanted.values.iter().chain(wanted.numbers.keys()).collect::<BTreeSet<_>>() {
+        for name in wanted.columns() {
             let Some(column) = others.column_by_name(name) else { continue };
             let mut of_column = OfColumn { n_values: (column.len() - column.null_count()) as u64, ..OfColumn::default() };
             if let Some(range) = wanted.numbers.get(name) {
                 let numbers = cast(column, &DataType::Float64).map_err(failed)?;
                 of_column.take_numbers(&numbers, *range);
             }
-            self.columns.entry((*name).to_owned()).or_default().add(&of_column);
+            self.columns.entry(name.to_owned()).or_default().add(&of_column);
         }
         Ok(())
     }

@@ -3,14 +3,12 @@
 //! from the log.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::fs;
 
 use super::Ingest;
-use crate::decisions::day_name;
 use crate::error::TableError;
 use crate::ingest::IngestPlaces;
 use crate::spill::Spill;
-use crate::write::{Kept, Written};
+use crate::write::{Kept, Written, remove_day};
 
 /// Days that may turn out not to have been whole before no more are written early: then the log is in no order of time.
 const MAX_REOPENED: usize = 8;
@@ -91,15 +89,4 @@ impl Early {
     pub(super) fn remove(&self, places: &IngestPlaces) -> Result<(), TableError> {
         self.days.keys().try_for_each(|day| remove_day(*day, places))
     }
-}
-
-/// Removes the files of a day.
-fn remove_day(day: i64, places: &IngestPlaces) -> Result<(), TableError> {
-    let name = format!("day={}", day_name(day));
-    for folder in [places.decisions.join(&name), places.layers.join(&name)] {
-        if folder.exists() {
-            fs::remove_dir_all(&folder).map_err(|error| TableError::write(&folder, error))?;
-        }
-    }
-    Ok(())
 }

@@ -18,7 +18,7 @@ use crate::records::{Batch, Record, RecordReader};
 use crate::source::{OpenFile, Watch, open, open_at, read_pieces};
 use crate::spill::NewRow;
 use crate::state::{FileState, Stamp, Standing, Tally};
-use crate::write::{Written, has_day};
+use crate::write::Written;
 
 /// A file that is about to be read, and its first records.
 struct Begun {
@@ -139,7 +139,10 @@ impl Ingest<'_> {
         let mut ahead = None;
         loop {
             let batch = match next {
-                Ok(batch) if batch.records.is_empty() => break,
+                Ok(batch) if batch.records.is_empty() => {
+                    reader.recycle(batch);
+                    break;
+                }
                 Ok(batch) => batch,
                 Err(error) => {
                     // An error of the disk ends the ingest here; any other is the decompressor's.
@@ -189,6 +192,10 @@ impl Ingest<'_> {
             reader.recycle(batch);
             progress(self.bytes_done + watch.n_bytes());
         }
+        if let Some(Ok(begun)) = &mut ahead {
+            // Its memory is the next file's.
+            reader.take_spare().into_iter().for_each(|batch| begun.reader.recycle(batch));
+        }
         let digest = watch.finish(&path)?;
         self.bytes_done += digest.n_bytes;
         let file = self.file();
@@ -200,14 +207,17 @@ impl Ingest<'_> {
 
     /// Days whose rows seem to be all there, ready to be written.
     fn days_that_are_whole(&mut self) -> Vec<i64> {
-        let earlier = self.earlier.as_ref().map(|(places, _)| *places);
-        let days = self.early.choose(&self.spill, |day| earlier.is_some_and(|places| has_day(day, places)));
+        let known = self.earlier.as_ref().map_or(&[][..], |(_, state)| &state.days);
+        let days = self.early.choose(&self.spill, |day| known.binary_search_by_key(&day, |ledger| ledger.day).is_ok());
         self.spill.sort_days(&days);
         days
     }
 
     /// Writes days that seem to be whole.
     fn write_early(&self, days: &[i64]) -> Result<Vec<Written>, IngestError> {
+        if days.is_empty() {
+            return Ok(Vec::new());
+        }
         let files: BTreeSet<usize> = days.iter().flat_map(|day| self.spill.traits(*day).files).collect();
         let mut keys = Keys::default();
         for file in files.into_iter().filter_map(|file| self.files.get(file)) {

@@ -133,14 +133,14 @@ fn holds(regex: &LazyLock<Option<Regex>>, text: &str) -> bool {
 /// Whether a dash or an underscore stands where one of [`HINTS`] has it, by the two characters before it.
 pub(super) fn may_have_prefix(text: &str) -> bool {
     let bytes = text.as_bytes();
-    let is_prefix = |at: &usize| match bytes[at.saturating_sub(2)..=*at] {
+    let is_prefix = |at: usize| match bytes[at.saturating_sub(2)..=at] {
         [b's', b'k', b'-'] | [b'a', b't', b'-'] | [b'p', b'i', b'-'] | [b'-', b'-', b'-'] | [b'x', b'a'..=b's', b'-'] => true,
         [b'a', b't', b'_'] | [b'h', b'f', b'_'] | [b'p', b'm', b'_'] => true,
         [before, b'k', b'_'] => matches!(before, b'r' | b's' | b'p'),
         [b'h', kind, b'_'] => matches!(kind, b'p' | b'o' | b'u' | b's' | b'r'),
         _ => false,
     };
-    memchr2_iter(b'-', b'_', bytes).any(|at| is_prefix(&at))
+    memchr2_iter(b'-', b'_', bytes).any(is_prefix)
 }
 
 /// Whether characters of tokens stand together long enough, with letters of both kinds and digits among them.

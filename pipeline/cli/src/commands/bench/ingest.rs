@@ -70,7 +70,7 @@ impl Measured {
 }
 
 /// What a process took.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 struct Spent {
     cpu_seconds: Option<f64>,
     wall_seconds: f64,
