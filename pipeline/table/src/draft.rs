@@ -221,6 +221,8 @@ pub(crate) struct Extras {
     ignored: Vec<Key>,
     /// The dotted key that is being made.
     dotted: String,
+    /// Parts of the records that were ended: every one has its own keys.
+    part: u64,
     /// Every key of the records so far.
     pub(crate) keys: Keys,
     /// Every shape of the records so far.
@@ -280,6 +282,7 @@ impl Extras {
     /// Ends a part of the records: gives its keys and shapes, and begins new ones.
     pub(crate) fn take_seen(&mut self) -> (Keys, Shapes) {
         self.count();
+        self.part += 1;
         self.followers.clear();
         (std::mem::take(&mut self.keys), std::mem::take(&mut self.shapes))
     }
@@ -325,6 +328,29 @@ impl Extras {
     pub(crate) fn ignore(&mut self, prefix: &str, name: &str) {
         let key = self.key_of(prefix, name);
         self.ignored.push(key);
+    }
+
+    /// Takes a value that is no object under a dotted name. `key`: its key, with the part of the records that it is of.
+    pub(crate) fn take_known(&mut self, name: &str, key: &mut Option<(u64, Key)>, value: &Json<'_>) {
+        let key = self.known_key(name, key);
+        self.take_scalar(key, value);
+    }
+
+    /// Counts a dotted name whose value has no column. `key`: as [`Self::take_known`] has it.
+    pub(crate) fn ignore_known(&mut self, name: &str, key: &mut Option<(u64, Key)>) {
+        let key = self.known_key(name, key);
+        self.ignored.push(key);
+    }
+
+    fn known_key(&mut self, name: &str, known: &mut Option<(u64, Key)>) -> Key {
+        match known {
+            Some((part, key)) if *part == self.part => *key,
+            _ => {
+                let key = self.keys.key(name);
+                *known = Some((self.part, key));
+                key
+            }
+        }
     }
 
     fn begin(&mut self, prefix: &str, name: &str) {

@@ -5,14 +5,16 @@ mod e009;
 mod fields;
 mod instant;
 mod matrix;
+mod reading;
 mod router_metrics;
 
-use crate::draft::Draft;
+pub(crate) use self::cortex::check::Rule;
+pub(crate) use self::reading::{Field, Key, LAYERS, Reading, TOP, Take, field};
 use crate::json::Json;
 use crate::reason::Rejection;
 
-/// Checks a record against a format's own schema.
-pub(crate) type Check = fn(&Json<'_>) -> Result<(), Rejection>;
+/// Makes a decision of all that a record says.
+type Finish = for<'a> fn(&mut Reading<'a>) -> Result<(), Rejection>;
 
 /// A log format.
 pub struct Format {
@@ -22,10 +24,23 @@ pub struct Format {
     pub summary: &'static str,
     /// Whether the first records of a file, all of one shape, are of this format.
     pub(crate) sniff: fn(&[Json<'_>]) -> bool,
-    /// Checks a record against the format's own schema, where it has one that says more than [`Self::parse`] checks.
-    pub(crate) check: Option<Check>,
+    /// The format's own schema, where it has one that says more than [`Self::read`] checks.
+    pub(crate) schema: Option<&'static Rule>,
+    /// The keys that it knows at a record's top.
+    pub(crate) fields: &'static [Field],
+    /// What must be there, and what follows from several values.
+    pub(crate) finish: Finish,
+}
+
+impl Format {
     /// Reads a record into an empty draft of its decision.
-    pub(crate) parse: for<'a> fn(&Json<'a>, &mut Draft<'a>) -> Result<(), Rejection>,
+    ///
+    /// # Errors
+    /// Why it is none.
+    pub(crate) fn read<'a>(&self, record: &Json<'a>, reading: &mut Reading<'a>) -> Result<(), Rejection> {
+        reading.take_record(self.fields, record)?;
+        (self.finish)(reading)
+    }
 }
 
 /// Every format.
@@ -57,8 +72,7 @@ pub(crate) mod samples {
     use bumpalo::Bump;
     use routewright_domain::{Decision, LayerAttempt};
 
-    use super::Format;
-    use crate::draft::Draft;
+    use super::{Format, Reading};
     use crate::json::Json;
     use crate::reason::Rejection;
 
@@ -66,9 +80,9 @@ pub(crate) mod samples {
     pub(crate) fn parsed(format: &Format, text: &str) -> Result<(Decision, Vec<LayerAttempt>), Rejection> {
         let arena = Bump::new();
         let json = Json::parse(text, &arena)?;
-        let mut draft = Draft::default();
-        (format.parse)(&json, &mut draft)?;
-        Ok(draft.into_parts())
+        let mut reading = Reading::default();
+        format.read(&json, &mut reading)?;
+        Ok(reading.draft.into_parts())
     }
 
     /// The decision that a format makes of a record.
@@ -161,7 +175,7 @@ mod tests {
         for (name, text) in
             [("e009", samples::CORTEX), ("cortex", samples::E009), ("router-metrics", samples::E009), ("matrix", samples::ROUTER_METRICS)]
         {
-            assert!((format_named(name).unwrap().parse)(&parse(text), &mut Draft::default()).is_err(), "{name}");
+            assert!(format_named(name).unwrap().read(&parse(text), &mut Reading::default()).is_err(), "{name}");
         }
     }
 }

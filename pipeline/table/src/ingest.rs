@@ -17,6 +17,7 @@ use crate::extras::Keys;
 use crate::formats::{FORMATS, Format, format_named};
 use crate::judgement::{Judgement, Remembered};
 use crate::ledger::Ledger;
+use crate::pieces::Tasks;
 use crate::quarantine::{Earlier, Refused, Rejected, write_quarantine};
 use crate::reason::{Reason, Rejection};
 use crate::records::RecordLimits;
@@ -193,6 +194,7 @@ struct Ingest<'s> {
     n_read: usize,
     bytes_done: u64,
     early: Early,
+    tasks: Tasks<'s>,
 }
 
 impl<'s> Ingest<'s> {
@@ -223,6 +225,7 @@ impl<'s> Ingest<'s> {
             n_read: 0,
             bytes_done: 0,
             early: Early::default(),
+            tasks: Tasks::default(),
         }
     }
 

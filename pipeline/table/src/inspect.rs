@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::error::IngestError;
 use crate::formats::Format;
 use crate::ingest::IngestSettings;
-use crate::pieces::{Rules, parse_batch, sniff_batch};
+use crate::pieces::{Rules, Tasks, sniff_batch};
 use crate::reason::Reason;
 use crate::records::RecordReader;
 use crate::report::Counts;
@@ -29,7 +29,7 @@ pub fn inspect(
     };
     let (mut rules, mut is_first) = (Rules::of(settings), true);
     let mut reader = RecordReader::new(text, settings.limits);
-    let mut counts = Counts::default();
+    let (mut counts, tasks) = (Counts::default(), Tasks::default());
     loop {
         let batch = match reader.next_batch() {
             Ok(batch) if batch.records.is_empty() => return Ok(counts),
@@ -46,7 +46,7 @@ pub fn inspect(
         if std::mem::take(&mut is_first) {
             rules = rules.for_file(&batch, format);
         }
-        for piece in parse_batch(&batch, format, rules).into_iter().flatten() {
+        for piece in tasks.parse(&batch, format, rules).into_iter().flatten() {
             for outcome in piece.outcomes {
                 counts.read += 1;
                 match outcome {

@@ -4,7 +4,7 @@ mod parser;
 
 use bumpalo::Bump;
 
-use self::parser::Parser;
+pub(crate) use self::parser::Parser;
 use crate::reason::{Reason, Rejection};
 
 /// A JSON value. Objects keep every pair: where a key stands twice, readers let the last one win.

@@ -44,6 +44,7 @@ mod inspect;
 mod json;
 mod judgement;
 mod ledger;
+mod outline;
 mod parquet_file;
 mod pieces;
 mod plain;

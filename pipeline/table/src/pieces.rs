@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bumpalo::Bump;
 use rayon::prelude::*;
@@ -9,10 +10,11 @@ use rayon::prelude::*;
 use crate::draft::{Draft, Extras, KnownVectors};
 use crate::error::IngestError;
 use crate::extras::Keys;
-use crate::formats::{Format, sniff};
+use crate::formats::{Format, Reading, sniff};
 use crate::ingest::IngestSettings;
-use crate::json::{Everything, Json};
+use crate::json::{Json, Parser};
 use crate::ledger::Entry;
+use crate::outline::Outlines;
 use crate::reason::{Reason, Rejection};
 use crate::records::{Batch, Record, RecordLimits};
 use crate::redact::{Cleaner, RedactCounts, Redactor};
@@ -26,7 +28,7 @@ pub(crate) const SNIFFED: usize = 64;
 pub(crate) const PIECE: usize = 256;
 
 /// What is done with every record before it is parsed.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub(crate) struct Rules<'s> {
     redact: Option<&'s Redactor>,
     limits: RecordLimits,
@@ -41,10 +43,10 @@ impl<'s> Rules<'s> {
 
     /// The rules of a file that begins with a batch: the schema is that of one kind of cascade, so it holds where most of the first records keep it.
     pub(crate) fn for_file(self, batch: &Batch, format: Option<&Format>) -> Self {
-        let Some(check) = format.and_then(|format| format.check).filter(|_| self.check_schema) else { return self };
+        let Some(schema) = format.and_then(|format| format.schema).filter(|_| self.check_schema) else { return self };
         let arena = Bump::new();
         let records = first_records(batch, &arena);
-        let n_kept = records.iter().filter(|record| check(record).is_ok()).count();
+        let n_kept = records.iter().filter(|record| schema.check(record).is_ok()).count();
         self.with_schema(2 * n_kept > records.len())
     }
 
@@ -55,6 +57,7 @@ impl<'s> Rules<'s> {
 }
 
 /// A record that can become a decision, encoded.
+#[derive(Debug)]
 pub(crate) struct ParsedRow {
     /// Its bytes in [`Piece::rows`].
     pub(crate) range: Range<usize>,
@@ -96,14 +99,38 @@ fn first_records<'a>(batch: &'a Batch, arena: &'a Bump) -> Vec<Json<'a>> {
     texts.filter_map(|text| Json::parse(text, arena).ok()).filter(|json| matches!(json, Json::Object(_))).take(SNIFFED).collect()
 }
 
-/// Parses a batch with all threads; the pieces are in the order of the records, the last record is one of its own. Nothing where a line
-/// was guessed to be a record and is none.
-pub(crate) fn parse_batch(batch: &Batch, format: Option<&'static Format>, rules: Rules<'_>) -> Option<Vec<Piece>> {
-    let last = batch.records.len().saturating_sub(1);
-    let starts: Vec<usize> = (0..last).step_by(PIECE).chain([last]).collect();
-    let ends = starts[1..].iter().copied().chain([batch.records.len()]);
-    let pieces: Vec<_> = starts.iter().copied().zip(ends).collect();
-    pieces.into_par_iter().map_init(|| Task::new(format, rules), |task, (start, end)| task.parse_piece(batch, start..end)).collect()
+/// Parses the batches of files one after the other: what was learned of a format's records serves the next ones.
+#[derive(Default)]
+pub(crate) struct Tasks<'s> {
+    idle: Mutex<Vec<Task<'s>>>,
+}
+
+impl<'s> Tasks<'s> {
+    /// Parses a batch with all threads; the pieces are in the order of the records, the last record is one of its own. Nothing where a line
+    /// was guessed to be a record and is none.
+    pub(crate) fn parse(&self, batch: &Batch, format: Option<&'static Format>, rules: Rules<'s>) -> Option<Vec<Piece>> {
+        let last = batch.records.len().saturating_sub(1);
+        let starts: Vec<usize> = (0..last).step_by(PIECE).chain([last]).collect();
+        let ends = starts[1..].iter().copied().chain([batch.records.len()]);
+        let pieces: Vec<_> = starts.iter().copied().zip(ends).collect();
+        let parse = |(start, end)| {
+            let mut task = self.idle_one(format, rules);
+            let piece = task.parse_piece(batch, start..end);
+            self.idle().push(task);
+            piece
+        };
+        pieces.into_par_iter().map(parse).collect()
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Task<'s>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A task for a format; those of another one are dropped.
+    fn idle_one(&self, format: Option<&'static Format>, rules: Rules<'s>) -> Task<'s> {
+        let idle = self.idle().pop();
+        idle.filter(|task| task.is_for(format, rules)).unwrap_or_else(|| Task::new(format, rules))
+    }
 }
 
 /// Why a record became no row, and whether it was JSON at least.
@@ -116,7 +143,9 @@ struct Refused {
 struct Task<'s> {
     format: Option<&'static Format>,
     rules: Rules<'s>,
-    cleaner: Option<Cleaner<'s>>,
+    cleaner: Cleaner<'s>,
+    /// What the records so far look like.
+    outlines: Outlines,
     /// Memory of one record's values.
     arena: Bump,
     /// Memory and keys of further scalars.
@@ -128,8 +157,21 @@ struct Task<'s> {
 
 impl<'s> Task<'s> {
     fn new(format: Option<&'static Format>, rules: Rules<'s>) -> Self {
-        let cleaner = rules.redact.map(Redactor::cleaner);
-        Self { format, rules, cleaner, arena: Bump::new(), extras: Extras::default(), vectors: KnownVectors::default(), rows: Vec::new() }
+        Self {
+            format,
+            rules,
+            cleaner: Cleaner::new(rules.redact),
+            outlines: Outlines::default(),
+            arena: Bump::new(),
+            extras: Extras::default(),
+            vectors: KnownVectors::default(),
+            rows: Vec::new(),
+        }
+    }
+
+    fn is_for(&self, format: Option<&Format>, rules: Rules<'s>) -> bool {
+        let name = |format: Option<&Format>| format.map(|format| format.name);
+        (name(self.format), self.rules) == (name(format), rules)
     }
 
     /// Parses some records; nothing where one was guessed to be a record and is none.
@@ -147,7 +189,7 @@ impl<'s> Task<'s> {
                 row => row.map_err(|refused| refused.rejection),
             };
             self.arena.reset();
-            let of_record = self.cleaner.as_mut().map(Cleaner::end_record).unwrap_or_default();
+            let of_record = self.cleaner.end_record();
             // What is rejected is counted when the quarantine cleans it.
             if row.is_ok() {
                 of_record.into_iter().for_each(|(name, count)| *redacted.entry(name).or_default() += count);
@@ -167,37 +209,43 @@ impl<'s> Task<'s> {
             return Err(no_json(fault(reason, bytes)));
         }
         let text = text_of(bytes).map_err(no_json)?;
-        let max_depth = self.rules.limits.max_depth;
-        let json = match &mut self.cleaner {
-            Some(cleaner) => Json::parse_with(text, &self.arena, max_depth, cleaner),
-            None => Json::parse_with(text, &self.arena, max_depth, &mut Everything),
+        if let Some(row) = self.parse_known(text) {
+            return Ok(row);
+        }
+        // What was taken out on the way is taken out again.
+        self.cleaner.end_record();
+        let json = Json::parse_with(text, &self.arena, self.rules.limits.max_depth, &mut self.cleaner).map_err(no_json)?;
+        let Some(format) = self.format else {
+            return Err(Refused { rejection: no_format(&json), is_json: true });
         };
-        let json = json.map_err(no_json)?;
-        let memory = (&mut self.extras, &mut self.vectors);
-        let row = Self::append(&json, self.format, self.rules.check_schema, memory, &mut self.rows);
+        let schema = format.schema.filter(|_| self.rules.check_schema);
+        let mut reading = Reading::with(std::mem::take(&mut self.extras));
+        let read = schema.map_or(Ok(()), |schema| schema.check(&json)).and_then(|()| format.read(&json, &mut reading));
+        let row = read.map(|()| append(&mut reading.draft, &mut self.vectors, &mut self.rows));
+        self.extras = reading.draft.extras;
+        if row.is_ok() && self.outlines.are_worth_it() {
+            self.outlines.learn(text, format, schema, &mut self.cleaner);
+        }
         row.map_err(|rejection| Refused { rejection, is_json: true })
     }
 
-    fn append(
-        json: &Json<'_>,
-        format: Option<&Format>,
-        check_schema: bool,
-        (extras, vectors): (&mut Extras, &mut KnownVectors),
-        rows: &mut Vec<u8>,
-    ) -> Result<ParsedRow, Rejection> {
-        let Some(format) = format else {
-            return Err(match json {
-                Json::Object(_) => Rejection::new(Reason::UnknownFormat, "no known format has records like the first ones of this file"),
-                other => Rejection::new(Reason::NotAnObject, format!("a record must be an object, found {}", other.kind())),
-            });
-        };
-        if let (true, Some(check)) = (check_schema, format.check) {
-            check(json)?;
-        }
-        let mut draft = Draft::with(std::mem::take(extras));
-        let row = (format.parse)(json, &mut draft).map(|()| append(&mut draft, vectors, rows));
-        *extras = draft.extras;
+    /// Appends the row of a record with a known outline.
+    fn parse_known(&mut self, text: &str) -> Option<ParsedRow> {
+        let format = self.format.filter(|_| self.outlines.are_worth_it())?;
+        let mut parser = Parser::new(text, &self.arena, self.rules.limits.max_depth, &mut self.cleaner);
+        let mut reading = Reading::with(std::mem::take(&mut self.extras));
+        let read = self.outlines.read(&mut parser, &mut reading).filter(|()| (format.finish)(&mut reading).is_ok());
+        let row = read.map(|()| append(&mut reading.draft, &mut self.vectors, &mut self.rows));
+        self.extras = reading.draft.extras;
         row
+    }
+}
+
+/// Why a record of a file without a format is none.
+fn no_format(json: &Json<'_>) -> Rejection {
+    match json {
+        Json::Object(_) => Rejection::new(Reason::UnknownFormat, "no known format has records like the first ones of this file"),
+        other => Rejection::new(Reason::NotAnObject, format!("a record must be an object, found {}", other.kind())),
     }
 }
 
@@ -235,4 +283,47 @@ fn fault_of_bytes(bytes: &[u8], error: &std::str::Utf8Error) -> Rejection {
         return Rejection::new(Reason::NulBytes, "the text holds zero bytes");
     }
     Rejection::new(Reason::InvalidUtf8, format!("no UTF-8 from byte {} of the record on", error.valid_up_to()))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// What becomes of some records: rows, digests and counts, as text; and whether the first one has an outline that is known then.
+    fn parsed(mut task: Task<'_>, texts: &[String]) -> (Vec<String>, bool) {
+        let record = Record { range: 0..0, offset: 0, line: 1, fault: None, is_guess: false };
+        let mut outcomes = Vec::new();
+        for text in texts {
+            task.rows.clear();
+            let row = task.parse(&record, text.as_bytes()).map_err(|refused| refused.rejection);
+            outcomes.push(format!("{row:?} {:?} {:?}", task.rows, task.cleaner.end_record()));
+            task.arena.reset();
+        }
+        let (keys, shapes) = task.extras.take_seen();
+        // Keys that no row has are those of records that were given up.
+        let counted = keys.by_name().into_iter().filter(|(_, (_, key))| key.ignored > 0 || key.kinds != [0; 4]);
+        outcomes.push(format!("{:?} {shapes:?}", counted.collect::<Vec<_>>()));
+        let is_known = texts.first().is_some_and(|text| task.parse_known(text).is_some());
+        (outcomes, is_known)
+    }
+
+    fn rules(redact: Option<&Redactor>, check_schema: bool) -> Rules<'_> {
+        Rules { redact, limits: RecordLimits::default().usable(), check_schema }
+    }
+
+    /// What becomes of records, and whether the first one's outline is known then.
+    pub(crate) fn parsed_by_outline(
+        texts: &[String],
+        format: &'static Format,
+        redact: Option<&Redactor>,
+        check_schema: bool,
+    ) -> (Vec<String>, bool) {
+        parsed(Task::new(Some(format), rules(redact, check_schema)), texts)
+    }
+
+    /// What becomes of records that are read key by key.
+    pub(crate) fn parsed_by_key(texts: &[String], format: &'static Format, redact: Option<&Redactor>, check_schema: bool) -> Vec<String> {
+        let task = Task { outlines: Outlines::worthless(), ..Task::new(Some(format), rules(redact, check_schema)) };
+        parsed(task, texts).0
+    }
 }

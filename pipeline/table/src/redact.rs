@@ -9,6 +9,7 @@ mod email;
 mod hash;
 mod key;
 mod phone;
+mod signs;
 mod strings;
 
 use std::borrow::Cow;
@@ -19,9 +20,10 @@ use regex::Regex;
 use serde::{Deserialize, Serialize};
 
 use self::hash::keyed_hash;
+use self::signs::Signs;
 use self::strings::{Piece, rewrite};
 
-pub(crate) use self::cleaner::Cleaner;
+pub(crate) use self::cleaner::{Cleaner, KeySays};
 
 /// What is taken out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,8 +100,8 @@ struct Detector {
     mark: &'static str,
     /// Whether the settings want it.
     wanted: fn(&RedactSettings) -> bool,
-    /// Whether a record may hold it at all: a fast look at the whole, so that most records need no slow one at their parts.
-    may_hold: fn(&str) -> bool,
+    /// Whether a text may hold it, by the bytes that all of them have: a fast look, so that most texts need no slow one.
+    may_hold: fn(Signs, &str, Place) -> bool,
     /// Byte ranges that hold it, in order, none inside another.
     find: fn(&str, Place, &mut Vec<(usize, usize)>),
 }
@@ -175,35 +177,17 @@ impl Redactor {
 
     /// Cleans the strings of a record, keys and values; the text stays JSON where it was.
     pub(crate) fn record<'t>(&self, text: &'t str, counts: &mut RedactCounts) -> Cow<'t, str> {
-        let detectors = self.detectors(text);
-        if detectors.is_empty() && self.patterns.is_empty() && self.settings.hash.is_empty() {
-            return Cow::Borrowed(text);
-        }
         rewrite(text, &mut |piece| match piece {
-            Piece::Key(key) => self.text(key, Place::Name, &detectors, counts),
+            Piece::Key(key) => self.text(key, Place::Name, counts),
             Piece::Value { key, value } if self.settings.hash.iter().any(|hashed| hashed == key) => self.hashed(value, counts),
-            Piece::Value { key, value } => self.text(value, place_of(key), &detectors, counts),
+            Piece::Value { key, value } => self.text(value, place_of(key), counts),
         })
-    }
-
-    /// Cleans the texts of records while they are parsed.
-    pub(crate) fn cleaner(&self) -> Cleaner<'_> {
-        Cleaner::new(self)
-    }
-
-    /// The wanted detectors that may find something in a record.
-    fn detectors(&self, text: &str) -> Vec<&'static Detector> {
-        // An escape may hide anything.
-        let has_escapes = text.contains("\\u");
-        let may_find = |detector: &&Detector| (detector.wanted)(&self.settings) && (has_escapes || (detector.may_hold)(text));
-        DETECTORS.iter().filter(may_find).collect()
     }
 
     /// Cleans text that may be anything: as a record, then as one text.
     pub(crate) fn anything<'t>(&self, text: &'t str, counts: &mut RedactCounts) -> Cow<'t, str> {
         let strings = self.record(text, counts);
-        let detectors = self.detectors(&strings);
-        let mut cleaned = match self.text(&strings, Place::Free, &detectors, counts) {
+        let mut cleaned = match self.text(&strings, Place::Free, counts) {
             Some(cleaned) => Cow::Owned(cleaned),
             None => strings,
         };
@@ -232,10 +216,16 @@ impl Redactor {
     }
 
     /// A text without what the settings name; nothing where it holds none of it.
-    fn text(&self, text: &str, place: Place, detectors: &[&Detector], counts: &mut RedactCounts) -> Option<String> {
+    fn text(&self, text: &str, place: Place, counts: &mut RedactCounts) -> Option<String> {
+        let signs = Signs::of(text);
+        self.search(text, place, counts, |detector| (detector.may_hold)(signs, text, place))
+    }
+
+    /// As [`Self::text`], with the detectors that are asked for.
+    fn search(&self, text: &str, place: Place, counts: &mut RedactCounts, is_asked: impl Fn(&Detector) -> bool) -> Option<String> {
         let mut cleaned: Option<String> = None;
         let mut found = Vec::new();
-        for detector in detectors {
+        for detector in DETECTORS.iter().filter(|detector| (detector.wanted)(&self.settings) && is_asked(detector)) {
             (detector.find)(cleaned.as_deref().unwrap_or(text), place, &mut found);
             replace(&mut cleaned, text, &mut found, detector.mark, counts.entry(detector.name));
         }
@@ -247,6 +237,13 @@ impl Redactor {
         }
         cleaned
     }
+}
+
+/// Whether one of [`DETECTORS`] may find something in a text.
+#[inline]
+fn may_hold(text: &str, place: Place) -> bool {
+    let signs = Signs::of(text);
+    DETECTORS.iter().any(|detector| (detector.may_hold)(signs, text, place))
 }
 
 /// Puts a mark in the place of every range, counts and forgets the ranges.

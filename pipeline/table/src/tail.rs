@@ -10,9 +10,8 @@ use memchr::{memchr, memmem};
 use rayon::prelude::*;
 use routewright_domain::{CascadeLog, Decision, LayerAttempt, Timestamp};
 
-use crate::draft::Draft;
 use crate::error::IngestError;
-use crate::formats::{Format, format_named};
+use crate::formats::{Format, Reading, format_named};
 use crate::json::Json;
 use crate::pieces::sniff_batch;
 use crate::reason::Reason;
@@ -240,9 +239,9 @@ fn parse(record: &Record, bytes: &[u8], format: Option<&Format>, arena: &Bump) -
     }
     let text = std::str::from_utf8(&bytes[record.range.clone()]).ok()?;
     let json = Json::parse(text, arena).ok()?;
-    let mut draft = Draft::default();
-    (format?.parse)(&json, &mut draft).ok()?;
-    Some(draft.into_parts())
+    let mut reading = Reading::default();
+    format?.read(&json, &mut reading).ok()?;
+    Some(reading.draft.into_parts())
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::reason::Reason;
 /// What stands for a path's name in the names of columns.
 const PATH: &str = "{path}";
 
-/// Key of a record that stands for a row which cannot be one: a reason code and a message.
+/// Key of a record that stands for a row which cannot be one: an object of a reason's `code` and a `message`.
 pub(crate) const FAULT: &str = "wide_table_fault";
 
 /// Which columns of a wide table hold what.
@@ -141,7 +141,7 @@ pub(crate) fn of_parquet(path: &Path, file: File, settings: &MatrixSettings) -> 
 
 /// A record that says why there is none.
 fn fault(reason: Reason, message: &str) -> Vec<u8> {
-    let mut text = json!({ FAULT: reason.code(), "message": message }).to_string().into_bytes();
+    let mut text = json!({ FAULT: { "code": reason.code(), "message": message } }).to_string().into_bytes();
     text.push(b'\n');
     text
 }

@@ -1,23 +1,24 @@
 //! `cortex`: events of a routing cascade of any depth (`performance.jsonl`).
 
-mod check;
+pub(super) mod check;
 
 use std::borrow::Cow;
 
 use routewright_domain::{BACKEND, CACHE_HIT, WAS_RIGHT};
 
-use super::Format;
-use super::fields::{NOT_NEGATIVE, SHARE, count, flag, name, number, object, record, required, text, timestamp, wrong_type};
-use crate::draft::{Draft, Extras, LayerDraft};
+use super::fields::{NOT_NEGATIVE, SHARE, flag, required};
+use super::reading::Outcome;
+use super::{Field, Format, LAYERS, Reading, Take};
 use crate::json::Json;
-use crate::reason::{Reason, Rejection};
+use crate::reason::Rejection;
 
 pub(super) const FORMAT: Format = Format {
     name: "cortex",
     summary: "cascade events: one decision per event, one row per attempted layer",
     sniff: has_shape,
-    check: Some(check::check),
-    parse,
+    schema: Some(&check::EVENT),
+    fields: FIELDS,
+    finish,
 };
 
 /// What `outcome.task_status` may say.
@@ -31,45 +32,61 @@ fn has_shape(records: &[Json<'_>]) -> bool {
     !records.is_empty() && records.iter().all(looks)
 }
 
-/// What the outcome says, before it becomes success.
-#[derive(Default)]
-struct Outcome<'a> {
-    completed: Option<bool>,
-    status: Option<Cow<'a, str>>,
-    correct: Option<bool>,
-    corrected_to: Option<Cow<'a, str>>,
-}
+/// The keys of an event.
+const FIELDS: &[Field] = &[
+    ("event_id", Take::Name(|reading| &mut reading.trace_id)),
+    ("timestamp", Take::Time),
+    ("task_description", Take::Text(|reading| &mut reading.query)),
+    ("task_metadata", Take::Object("task_metadata", METADATA)),
+    (LAYERS, Take::Layers(LAYER)),
+    ("final_decision", Take::Object("final_decision", DECISION)),
+    ("total_latency_ms", Take::Number(NOT_NEGATIVE, |reading| &mut reading.draft.latency_ms)),
+    ("outcome", Take::Object("outcome", OUTCOME)),
+    ("learning_feedback", Take::Object("learning_feedback", &[])),
+];
+
+const METADATA: &[Field] = &[("user_id", Take::Text(|reading| &mut reading.draft.user_id))];
+
+const DECISION: &[Field] = &[
+    ("selected_master", Take::Name(|reading| &mut reading.path)),
+    ("confidence", Take::Number(SHARE, |reading| &mut reading.draft.confidence)),
+];
+
+const OUTCOME: &[Field] = &[
+    ("task_completed", Take::Flag(|reading| &mut reading.outcome.completed)),
+    ("task_status", Take::OneOf(STATUSES, |reading| &mut reading.outcome.status)),
+    ("was_correct_master", Take::Value(take_correct)),
+    ("user_corrected_to", Take::Name(|reading| &mut reading.outcome.corrected_to)),
+    ("quality_score", Take::Number(SHARE, |reading| &mut reading.draft.quality_score)),
+];
+
+const LAYER: &[Field] = &[
+    ("layer_id", Take::Count(|reading| &mut reading.layer.layer_id)),
+    ("layer_name", Take::Name(|reading| &mut reading.layer.layer_name)),
+    ("attempted", Take::Flag(|reading| &mut reading.layer.attempted)),
+    ("success", Take::Flag(|reading| &mut reading.layer.draft.success)),
+    ("confidence", Take::Number(SHARE, |reading| &mut reading.layer.confidence)),
+    ("threshold", Take::Number(SHARE, |reading| &mut reading.layer.draft.threshold)),
+    ("selected_master", Take::Text(|reading| &mut reading.layer.draft.selected_path)),
+    ("latency_ms", Take::Number(NOT_NEGATIVE, |reading| &mut reading.layer.draft.latency_ms)),
+    ("metadata", Take::Value(take_layer_metadata)),
+];
 
 /// The selected master is path and static path: the cascade's rules chose it. Its scores never become propensities.
-fn parse<'a>(value: &Json<'a>, draft: &mut Draft<'a>) -> Result<(), Rejection> {
-    let (mut event_id, mut time, mut query, mut decided, mut latency, mut layers) = (None, None, None, None, None, None);
-    let mut outcome = Outcome::default();
-    for (key, value) in record(value)? {
-        match *key {
-            "event_id" => event_id = name("event_id", value)?,
-            "timestamp" => time = timestamp("timestamp", value)?,
-            "task_description" => query = text("task_description", value)?,
-            "task_metadata" => take_metadata(value, draft)?,
-            "routing_layers" => layers = Some(value),
-            "final_decision" => decided = Some(value),
-            "total_latency_ms" => latency = number("total_latency_ms", value, NOT_NEGATIVE)?,
-            "outcome" => outcome = take_outcome(value, draft)?,
-            "learning_feedback" => {
-                for (key, value) in object("learning_feedback", value)? {
-                    draft.extras.take("learning_feedback", key, value);
-                }
-            }
-            other => draft.extras.take("log", other, value),
-        }
+fn finish(reading: &mut Reading<'_>) -> Result<(), Rejection> {
+    let draft = &mut reading.draft;
+    draft.trace_id = required("event_id", reading.trace_id.take())?;
+    draft.timestamp = required("timestamp", reading.timestamp)?;
+    draft.query = required("task_description", reading.query.take())?;
+    required("total_latency_ms", draft.latency_ms)?;
+    draft.path = required("final_decision.selected_master", reading.path.take())?;
+    required("final_decision.confidence", draft.confidence)?;
+    if !reading.has_layers {
+        return Err(Rejection::missing(LAYERS));
     }
-    draft.trace_id = required("event_id", event_id)?;
-    draft.timestamp = required("timestamp", time)?;
-    draft.query = required("task_description", query)?;
-    draft.latency_ms = Some(required("total_latency_ms", latency)?);
-    take_decision(required("final_decision", decided)?, draft)?;
-    take_layers(required("routing_layers", layers)?, draft)?;
     draft.query_id = draft.trace_id.clone();
     draft.static_path = Some(draft.path.clone());
+    let outcome = std::mem::take(&mut reading.outcome);
     draft.success = success(&outcome);
     draft.optimal_path = match (outcome.corrected_to, outcome.correct) {
         (Some(path), _) => Some(path),
@@ -91,104 +108,20 @@ fn success(outcome: &Outcome<'_>) -> Option<bool> {
     }
 }
 
-fn take_metadata<'a>(value: &Json<'a>, draft: &mut Draft<'a>) -> Result<(), Rejection> {
-    for (key, value) in object("task_metadata", value)? {
-        match *key {
-            "user_id" => draft.user_id = text("task_metadata.user_id", value)?,
-            other => draft.extras.take("task_metadata", other, value),
-        }
-    }
+/// Takes whether the master was right: that a wrong one was wrong is known even where nobody named the right one.
+fn take_correct(reading: &mut Reading<'_>, value: &Json<'_>) -> Result<(), Rejection> {
+    reading.outcome.correct = flag(WAS_RIGHT[0], value)?;
+    reading.draft.extras.take("outcome", "was_correct_master", value);
     Ok(())
 }
 
-fn take_decision<'a>(value: &Json<'a>, draft: &mut Draft<'a>) -> Result<(), Rejection> {
-    let (mut path, mut confidence) = (None, None);
-    for (key, value) in object("final_decision", value)? {
-        match *key {
-            "selected_master" => path = name("final_decision.selected_master", value)?,
-            "confidence" => confidence = number("final_decision.confidence", value, SHARE)?,
-            other => draft.extras.take("final_decision", other, value),
-        }
-    }
-    draft.path = required("final_decision.selected_master", path)?;
-    draft.confidence = Some(required("final_decision.confidence", confidence)?);
-    Ok(())
-}
-
-fn take_outcome<'a>(value: &Json<'a>, draft: &mut Draft<'a>) -> Result<Outcome<'a>, Rejection> {
-    let mut outcome = Outcome::default();
-    for (key, value) in object("outcome", value)? {
-        match *key {
-            "task_completed" => outcome.completed = flag("outcome.task_completed", value)?,
-            "task_status" => outcome.status = take_status(value)?,
-            "was_correct_master" => {
-                outcome.correct = flag(WAS_RIGHT[0], value)?;
-                // A wrong master that nobody corrected has no right path; that it was wrong is known all the same.
-                draft.extras.take("outcome", key, value);
-            }
-            "user_corrected_to" => outcome.corrected_to = name("outcome.user_corrected_to", value)?,
-            "quality_score" => draft.quality_score = number("outcome.quality_score", value, SHARE)?,
-            other => draft.extras.take("outcome", other, value),
-        }
-    }
-    Ok(outcome)
-}
-
-fn take_status<'a>(value: &Json<'a>) -> Result<Option<Cow<'a, str>>, Rejection> {
-    let status = text("outcome.task_status", value)?;
-    match status {
-        Some(status) if !STATUSES.contains(&status.as_ref()) => Err(Rejection::new(
-            Reason::WrongType,
-            format!("`outcome.task_status` must be one of {}, found \"{status}\"", STATUSES.join(", ")),
-        )),
-        other => Ok(other),
-    }
-}
-
-fn take_layers<'a>(value: &Json<'a>, draft: &mut Draft<'a>) -> Result<(), Rejection> {
-    let Json::List(items) = value else { return Err(wrong_type("routing_layers", "a list", value)) };
-    for (position, item) in items.iter().enumerate() {
-        if let Some(layer) = take_layer(position, item, &mut draft.extras)? {
-            draft.layers.push(layer);
-        }
-    }
-    Ok(())
-}
-
-/// One layer, or nothing where it was not attempted.
-fn take_layer<'a>(position: usize, value: &Json<'a>, extras: &mut Extras) -> Result<Option<LayerDraft<'a>>, Rejection> {
-    let mut layer = LayerDraft::default();
-    let (mut layer_id, mut layer_name, mut attempted, mut confidence) = (None, None, None, None);
-    for (key, value) in object(format_args!("routing_layers[{position}]"), value)? {
-        let dotted = format_args!("routing_layers[{position}].{key}");
-        match *key {
-            "layer_id" => layer_id = count(dotted, value)?,
-            "layer_name" => layer_name = name(dotted, value)?,
-            "attempted" => attempted = flag(dotted, value)?,
-            "success" => layer.success = flag(dotted, value)?,
-            "confidence" => confidence = number(dotted, value, SHARE)?,
-            "threshold" => layer.threshold = number(dotted, value, SHARE)?,
-            "selected_master" => layer.selected_path = text(dotted, value)?,
-            "latency_ms" => layer.latency_ms = number(dotted, value, NOT_NEGATIVE)?,
-            "metadata" => take_layer_metadata(value, &mut layer, extras),
-            other => extras.ignore("routing_layers", other),
-        }
-    }
-    let missing = |key: &'static str| format!("routing_layers[{position}].{key}");
-    layer.layer_id = layer_id.ok_or_else(|| Rejection::missing(&missing("layer_id")))?;
-    layer.layer_name = layer_name.ok_or_else(|| Rejection::missing(&missing("layer_name")))?;
-    layer.confidence = confidence.ok_or_else(|| Rejection::missing(&missing("confidence")))?;
-    let attempted = attempted.ok_or_else(|| Rejection::missing(&missing("attempted")))?;
-    if layer.layer_id < 1 {
-        let message = format!("`{}` must be 1 or more, found {}", missing("layer_id"), layer.layer_id);
-        return Err(Rejection::new(Reason::NumberOutOfRange, message));
-    }
-    Ok(attempted.then_some(layer))
-}
-
-/// What served the layer, and whether a cache answered; the rest belongs to the layer and has no column.
-fn take_layer_metadata<'a>(value: &Json<'a>, layer: &mut LayerDraft<'a>, extras: &mut Extras) {
-    let Json::Object(pairs) = value else { return extras.ignore("routing_layers", "metadata") };
+/// Takes what served the layer, and whether a cache answered; the rest belongs to the layer and has no column.
+fn take_layer_metadata<'a>(reading: &mut Reading<'a>, value: &Json<'a>) -> Result<(), Rejection> {
+    let (layer, extras) = (&mut reading.layer.draft, &mut reading.draft.extras);
+    let Json::Object(pairs) = value else {
+        extras.ignore(LAYERS, "metadata");
+        return Ok(());
+    };
     for (key, value) in *pairs {
         match (*key, value) {
             (key, Json::Text(text)) if BACKEND.contains(&key) => layer.backend = Some(Cow::Borrowed(text)),
@@ -196,6 +129,7 @@ fn take_layer_metadata<'a>(value: &Json<'a>, layer: &mut LayerDraft<'a>, extras:
             (other, _) => extras.ignore("routing_layers.metadata", other),
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -205,6 +139,7 @@ mod tests {
     use super::*;
     use crate::formats::samples;
     use crate::json::tests::arena;
+    use crate::reason::Reason;
 
     fn parse_text(text: &str) -> Result<(Decision, Vec<LayerAttempt>), Rejection> {
         samples::parsed(&FORMAT, text)
@@ -231,8 +166,9 @@ mod tests {
         let (_, layers) = parse_text(&served).unwrap();
         assert_eq!((layers[0].backend.as_deref(), layers[0].cache_hit), (Some("QDRANT"), Some(true)));
         assert_eq!((layers[1].backend.as_deref(), layers[1].cache_hit), (None, None));
-        let mut draft = Draft::default();
-        parse(&Json::parse(&served, arena()).unwrap(), &mut draft).unwrap();
+        let mut reading = Reading::default();
+        FORMAT.read(&Json::parse(&served, arena()).unwrap(), &mut reading).unwrap();
+        let mut draft = reading.draft;
         draft.extras.settle();
         let ignored: Vec<&str> =
             draft.extras.keys.by_name().into_iter().filter(|(_, (_, key))| key.ignored > 0).map(|(name, _)| name).collect();

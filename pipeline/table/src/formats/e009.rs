@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use routewright_domain::Propensity;
 
-use super::fields::{NOT_NEGATIVE, SHARE, count, flag, name, names, number, object, record, required, text, timestamp, wrong_type};
-use super::{Format, matrix};
-use crate::draft::{Draft, Propensities};
+use super::fields::{NOT_NEGATIVE, SHARE, number, object, required, wrong_type};
+use super::reading::TextSlot;
+use super::{Field, Format, Reading, Take, matrix};
+use crate::draft::Propensities;
 use crate::json::Json;
 use crate::reason::{Reason, Rejection};
 
@@ -14,8 +15,9 @@ pub(super) const FORMAT: Format = Format {
     name: "e009",
     summary: "routing outcomes: one decision per record with its outcome",
     sniff: |records| has_shape(records) && !matrix::repeats_queries(records),
-    check: None,
-    parse,
+    schema: None,
+    fields: &FIELDS,
+    finish,
 };
 
 /// How far propensities may sum from 1: they are logged with few digits.
@@ -31,9 +33,85 @@ pub(super) fn has_shape(records: &[Json<'_>]) -> bool {
     !records.is_empty() && records.iter().all(looks)
 }
 
+/// The keys of a record.
+pub(super) const FIELDS: [Field; 11] = [
+    ("trace_id", Take::Name(|reading| &mut reading.trace_id)),
+    ("timestamp", Take::Time),
+    ("query", Take::Text(|reading| &mut reading.query)),
+    ("query_id", Take::Name(|reading| &mut reading.query_id)),
+    ("session_id", Take::Text(|reading| &mut reading.draft.session_id)),
+    ("user_id", Take::Text(|reading| &mut reading.draft.user_id)),
+    ("query_features", Take::Object("query_features", FEATURES)),
+    ("context", Take::Object("context", &[])),
+    ("routing_decision", Take::Object("routing_decision", ROUTING)),
+    ("execution_outcome", Take::Object("execution_outcome", OUTCOME)),
+    ("quality_metrics", Take::Object("quality_metrics", QUALITY)),
+];
+
+/// The kind of query among its features, for logs whose stage 1 says none.
+const FEATURES: &[Field] = &[
+    ("query_type", Take::Value(|reading, value| take_kind("query_type", |reading| &mut reading.logged_type, reading, value))),
+    ("category", Take::Value(|reading, value| take_kind("category", |reading| &mut reading.category, reading, value))),
+];
+
+const ROUTING: &[Field] = &[
+    ("execution_path", Take::Name(|reading| &mut reading.path)),
+    ("tool_name", Take::Text(|reading| &mut reading.draft.tool_name)),
+    ("confidence", Take::Number(SHARE, |reading| &mut reading.draft.confidence)),
+    ("static_path", Take::Name(|reading| &mut reading.draft.static_path)),
+    ("propensity", Take::Value(take_propensity)),
+    ("propensities", Take::Value(|reading, value| take_propensities(value, &mut reading.draft.propensities))),
+    ("candidates", Take::Candidates),
+    ("policy_id", Take::Text(|reading| &mut reading.draft.policy_id)),
+    ("explored", Take::Flag(|reading| &mut reading.draft.explored)),
+    ("stage_1_result", Take::Object(STAGE_1, STAGE_1_FIELDS)),
+    ("stage_2_result", Take::Object(STAGE_2, STAGE_2_FIELDS)),
+    ("stage_3_result", Take::Object(STAGE_3, STAGE_3_FIELDS)),
+];
+
+/// The stages of the static router: stage 1's type and complexity have columns, the rest are further scalars.
+const STAGE_1: &str = "routing_decision.stage_1_result";
+const STAGE_2: &str = "routing_decision.stage_2_result";
+const STAGE_3: &str = "routing_decision.stage_3_result";
+
+const STAGE_1_FIELDS: &[Field] = &[
+    ("query_type", Take::Text(|reading| &mut reading.draft.query_type)),
+    ("complexity", Take::Text(|reading| &mut reading.draft.complexity)),
+    ("confidence", Take::Value(|reading, value| take_share(STAGE_1, "confidence", reading, value))),
+    ("confidence_score", Take::Value(|reading, value| take_share(STAGE_1, "confidence_score", reading, value))),
+];
+
+const STAGE_2_FIELDS: &[Field] = &[
+    ("confidence", Take::Value(|reading, value| take_share(STAGE_2, "confidence", reading, value))),
+    ("confidence_score", Take::Value(|reading, value| take_share(STAGE_2, "confidence_score", reading, value))),
+];
+
+const STAGE_3_FIELDS: &[Field] = &[
+    ("confidence", Take::Value(|reading, value| take_share(STAGE_3, "confidence", reading, value))),
+    ("confidence_score", Take::Value(|reading, value| take_share(STAGE_3, "confidence_score", reading, value))),
+];
+
+const OUTCOME: &[Field] = &[
+    ("success", Take::Flag(|reading| &mut reading.draft.success)),
+    ("latency_ms", Take::Number(NOT_NEGATIVE, |reading| &mut reading.draft.latency_ms)),
+    ("error", Take::Text(|reading| &mut reading.draft.error)),
+    ("tool_execution_time_ms", Take::Number(NOT_NEGATIVE, |reading| &mut reading.draft.tool_execution_time_ms)),
+    ("llm_calls", Take::Count(|reading| &mut reading.draft.llm_calls)),
+    ("cost", Take::Number(NOT_NEGATIVE, |reading| &mut reading.draft.cost)),
+];
+
+const QUALITY: &[Field] = &[
+    ("user_feedback", Take::Text(|reading| &mut reading.draft.user_feedback)),
+    ("response_length", Take::Count(|reading| &mut reading.draft.response_length)),
+    ("hallucination_detected", Take::Flag(|reading| &mut reading.draft.hallucination_detected)),
+    ("quality_score", Take::Number(SHARE, |reading| &mut reading.draft.quality_score)),
+    ("optimal_path", Take::Name(|reading| &mut reading.draft.optimal_path)),
+];
+
 /// A record with `static_path` as FORMATS.md defaults it: what ran, unless that was exploration.
-fn parse<'a>(value: &Json<'a>, draft: &mut Draft<'a>) -> Result<(), Rejection> {
-    parse_as_logged(value, draft)?;
+fn finish(reading: &mut Reading<'_>) -> Result<(), Rejection> {
+    finish_as_logged(reading)?;
+    let draft = &mut reading.draft;
     if draft.static_path.is_none() && draft.explored != Some(true) {
         draft.static_path = Some(draft.path.clone());
     }
@@ -41,150 +119,53 @@ fn parse<'a>(value: &Json<'a>, draft: &mut Draft<'a>) -> Result<(), Rejection> {
 }
 
 /// A record with nothing defaulted but `query_id`.
-pub(super) fn parse_as_logged<'a>(value: &Json<'a>, draft: &mut Draft<'a>) -> Result<(), Rejection> {
-    let (mut trace_id, mut time, mut query, mut query_id, mut routed) = (None, None, None, None, None);
-    let mut logged_type = LoggedType::default();
-    for (key, value) in record(value)? {
-        match *key {
-            "trace_id" => trace_id = name("trace_id", value)?,
-            "timestamp" => time = timestamp("timestamp", value)?,
-            "query" => query = text("query", value)?,
-            "query_id" => query_id = name("query_id", value)?,
-            "session_id" => draft.session_id = text("session_id", value)?,
-            "user_id" => draft.user_id = text("user_id", value)?,
-            "query_features" => take_features(value, draft, &mut logged_type)?,
-            "context" => {
-                for (name, value) in object("context", value)? {
-                    draft.extras.take("context", name, value);
-                }
-            }
-            "routing_decision" => routed = Some(value),
-            "execution_outcome" => take_outcome(value, draft)?,
-            "quality_metrics" => take_quality(value, draft)?,
-            other => draft.extras.take("log", other, value),
-        }
-    }
-    draft.trace_id = required("trace_id", trace_id)?;
-    draft.timestamp = required("timestamp", time)?;
-    draft.query = required("query", query)?;
-    take_routing(required("routing_decision", routed)?, draft)?;
-    draft.query_id = query_id.unwrap_or_else(|| draft.trace_id.clone());
+pub(super) fn finish_as_logged(reading: &mut Reading<'_>) -> Result<(), Rejection> {
+    let draft = &mut reading.draft;
+    draft.trace_id = required("trace_id", reading.trace_id.take())?;
+    draft.timestamp = required("timestamp", reading.timestamp)?;
+    draft.query = required("query", reading.query.take())?;
+    draft.path = required("routing_decision.execution_path", reading.path.take())?;
+    draft.propensity = agreed_propensity(&draft.path, reading.propensity, &draft.propensities)?;
+    draft.query_id = reading.query_id.take().unwrap_or_else(|| draft.trace_id.clone());
     if draft.query_type.is_none() {
-        draft.query_type = logged_type.query_type.or(logged_type.category);
+        draft.query_type = reading.logged_type.take().or(reading.category.take());
     }
     Ok(())
 }
 
-/// The kind of query among its features, for logs whose stage 1 says none.
-#[derive(Default)]
-struct LoggedType<'a> {
-    query_type: Option<Cow<'a, str>>,
-    category: Option<Cow<'a, str>>,
+/// Takes a kind of query among the features, which is a further scalar as well; what is no text says nothing of the kind.
+fn take_kind<'a>(name: &str, slot: TextSlot, reading: &mut Reading<'a>, value: &Json<'a>) -> Result<(), Rejection> {
+    match value {
+        Json::Null => {}
+        Json::Text(text) => *slot(reading) = Some(Cow::Borrowed(text)),
+        _ => *slot(reading) = None,
+    }
+    reading.draft.extras.take("query_features", name, value);
+    Ok(())
 }
 
-fn take_features<'a>(value: &Json<'a>, draft: &mut Draft<'a>, logged: &mut LoggedType<'a>) -> Result<(), Rejection> {
-    for (name, value) in object("query_features", value)? {
-        let slot = match *name {
-            "query_type" => Some(&mut logged.query_type),
-            "category" => Some(&mut logged.category),
-            _ => None,
-        };
-        match (slot, value) {
-            (_, Json::Null) | (None, _) => {}
-            (Some(slot), Json::Text(text)) => *slot = Some(Cow::Borrowed(text)),
-            (Some(slot), _) => *slot = None,
-        }
-        draft.extras.take("query_features", name, value);
+/// Takes a further scalar that must be a share.
+fn take_share(stage: &str, name: &str, reading: &mut Reading<'_>, value: &Json<'_>) -> Result<(), Rejection> {
+    if let Some(share) = number(format_args!("{stage}.{name}"), value, SHARE)? {
+        reading.draft.extras.take_number(stage, name, share);
     }
     Ok(())
 }
 
-fn take_routing<'a>(value: &Json<'a>, draft: &mut Draft<'a>) -> Result<(), Rejection> {
-    let (mut path, mut propensity) = (None, None);
-    for (key, value) in object("routing_decision", value)? {
-        match *key {
-            "execution_path" => path = name("routing_decision.execution_path", value)?,
-            "tool_name" => draft.tool_name = text("routing_decision.tool_name", value)?,
-            "confidence" => draft.confidence = number("routing_decision.confidence", value, SHARE)?,
-            "static_path" => draft.static_path = name("routing_decision.static_path", value)?,
-            "propensity" => propensity = take_propensity(value)?,
-            "propensities" => take_propensities(value, &mut draft.propensities)?,
-            "candidates" => names("routing_decision.candidates", value, &mut draft.candidates)?,
-            "policy_id" => draft.policy_id = text("routing_decision.policy_id", value)?,
-            "explored" => draft.explored = flag("routing_decision.explored", value)?,
-            "stage_1_result" => take_stage("routing_decision.stage_1_result", value, draft)?,
-            "stage_2_result" => take_stage("routing_decision.stage_2_result", value, draft)?,
-            "stage_3_result" => take_stage("routing_decision.stage_3_result", value, draft)?,
-            other => draft.extras.take("routing_decision", other, value),
-        }
-    }
-    draft.path = required("routing_decision.execution_path", path)?;
-    draft.propensity = agreed_propensity(&draft.path, propensity, &draft.propensities)?;
-    Ok(())
-}
-
-/// One stage of the static router: stage 1's type and complexity have columns, the rest are further scalars.
-fn take_stage<'a>(stage: &str, value: &Json<'a>, draft: &mut Draft<'a>) -> Result<(), Rejection> {
-    let is_first = stage.ends_with("stage_1_result");
-    for (key, value) in object(stage, value)? {
-        let dotted = format_args!("{stage}.{key}");
-        match *key {
-            "query_type" if is_first => draft.query_type = text(dotted, value)?,
-            "complexity" if is_first => draft.complexity = text(dotted, value)?,
-            "confidence" | "confidence_score" => {
-                if let Some(confidence) = number(dotted, value, SHARE)? {
-                    draft.extras.take_number(stage, key, confidence);
-                }
-            }
-            _ => draft.extras.take(stage, key, value),
-        }
-    }
-    Ok(())
-}
-
-fn take_outcome<'a>(value: &Json<'a>, draft: &mut Draft<'a>) -> Result<(), Rejection> {
-    for (key, value) in object("execution_outcome", value)? {
-        match *key {
-            "success" => draft.success = flag("execution_outcome.success", value)?,
-            "latency_ms" => draft.latency_ms = number("execution_outcome.latency_ms", value, NOT_NEGATIVE)?,
-            "error" => draft.error = text("execution_outcome.error", value)?,
-            "tool_execution_time_ms" => {
-                draft.tool_execution_time_ms = number("execution_outcome.tool_execution_time_ms", value, NOT_NEGATIVE)?;
-            }
-            "llm_calls" => draft.llm_calls = count("execution_outcome.llm_calls", value)?,
-            "cost" => draft.cost = number("execution_outcome.cost", value, NOT_NEGATIVE)?,
-            other => draft.extras.take("execution_outcome", other, value),
-        }
-    }
-    Ok(())
-}
-
-fn take_quality<'a>(value: &Json<'a>, draft: &mut Draft<'a>) -> Result<(), Rejection> {
-    for (key, value) in object("quality_metrics", value)? {
-        match *key {
-            "user_feedback" => draft.user_feedback = text("quality_metrics.user_feedback", value)?,
-            "response_length" => draft.response_length = count("quality_metrics.response_length", value)?,
-            "hallucination_detected" => draft.hallucination_detected = flag("quality_metrics.hallucination_detected", value)?,
-            "quality_score" => draft.quality_score = number("quality_metrics.quality_score", value, SHARE)?,
-            "optimal_path" => draft.optimal_path = name("quality_metrics.optimal_path", value)?,
-            other => draft.extras.take("quality_metrics", other, value),
-        }
-    }
-    Ok(())
-}
-
-fn take_propensity(value: &Json<'_>) -> Result<Option<Propensity>, Rejection> {
+fn take_propensity(reading: &mut Reading<'_>, value: &Json<'_>) -> Result<(), Rejection> {
+    reading.propensity = None;
     let number = match value {
-        Json::Null => return Ok(None),
+        Json::Null => return Ok(()),
         Json::Integer(value) => *value as f64,
         Json::Number(value) => *value,
-        Json::Text(_) => return number("routing_decision.propensity", value, SHARE).map(|_| None),
+        Json::Text(_) => return number("routing_decision.propensity", value, SHARE).map(|_| ()),
         other => return Err(wrong_type("routing_decision.propensity", "a number", other)),
     };
     let propensity = Propensity::try_from(number).map_err(|_| {
         Rejection::new(Reason::PropensityOutOfRange, format!("`routing_decision.propensity` must lie in (0, 1], found {number}"))
     })?;
-    Ok(Some(propensity))
+    reading.propensity = Some(propensity);
+    Ok(())
 }
 
 fn take_propensities<'a>(value: &Json<'a>, propensities: &mut Propensities<'a>) -> Result<(), Rejection> {

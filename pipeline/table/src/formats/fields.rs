@@ -11,7 +11,7 @@ use crate::reason::{Reason, Rejection};
 
 /// Range that a number must lie in, ends included.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct NumberRange {
+pub(crate) struct NumberRange {
     lower: f64,
     upper: f64,
     words: &'static str,
@@ -45,6 +45,16 @@ pub(super) fn text<'a>(key: impl Display, value: &Json<'a>) -> Result<Option<Cow
 pub(super) fn name<'a>(key: impl Display, value: &Json<'a>) -> Result<Option<Cow<'a, str>>, Rejection> {
     match text(&key, value)? {
         Some(text) if text.is_empty() => Err(Rejection::new(Reason::MissingKey, format!("`{key}` is empty"))),
+        other => Ok(other),
+    }
+}
+
+/// One of some words, or nothing for null.
+pub(super) fn one_of<'a>(key: impl Display, value: &Json<'a>, words: &[&str]) -> Result<Option<Cow<'a, str>>, Rejection> {
+    match text(&key, value)? {
+        Some(word) if !words.contains(&word.as_ref()) => {
+            Err(Rejection::new(Reason::WrongType, format!("`{key}` must be one of {}, found \"{word}\"", words.join(", "))))
+        }
         other => Ok(other),
     }
 }

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Format, e009};
-use crate::draft::Draft;
+use super::{Field, Format, Take, e009};
 use crate::json::Json;
 use crate::reason::{REASONS, Reason, Rejection};
 use crate::wide::FAULT;
@@ -13,19 +12,27 @@ pub(super) const FORMAT: Format = Format {
     name: "matrix",
     summary: "full information: the e009 object, one row per query and path",
     sniff: |records| e009::has_shape(records) && repeats_queries(records),
-    check: None,
-    parse,
+    schema: None,
+    fields: &FIELDS,
+    finish: e009::finish_as_logged,
 };
 
-/// A record, or the reason that stands in its place where a row of a wide table was none.
-fn parse<'a>(value: &Json<'a>, draft: &mut Draft<'a>) -> Result<(), Rejection> {
-    match value.get_text(FAULT) {
-        Some(code) => {
-            let entry = REASONS.iter().find(|entry| entry.code == code);
-            Err(Rejection::new(entry.map_or(Reason::UnknownFormat, |entry| entry.reason), value.get_text("message").unwrap_or_default()))
-        }
-        None => e009::parse_as_logged(value, draft),
+/// The keys of a record, and the one that stands in its place where a row of a wide table was none.
+const FIELDS: [Field; 1 + e009::FIELDS.len()] = {
+    let mut fields = [(FAULT, Take::Value(|_, value| Err(fault(value)))); 1 + e009::FIELDS.len()];
+    let mut at = 0;
+    while at < e009::FIELDS.len() {
+        fields[1 + at] = e009::FIELDS[at];
+        at += 1;
     }
+    fields
+};
+
+/// Why a row of a wide table is no record.
+fn fault(value: &Json<'_>) -> Rejection {
+    let code = value.get_text("code").unwrap_or_default();
+    let entry = REASONS.iter().find(|entry| entry.code == code);
+    Rejection::new(entry.map_or(Reason::UnknownFormat, |entry| entry.reason), value.get_text("message").unwrap_or_default())
 }
 
 /// Whether one `query_id` stands in two records with different paths.

@@ -6,27 +6,33 @@
 
 use std::borrow::Cow;
 
-use super::Format;
-use super::fields::{SHARE, name, number, record, required, text, timestamp};
-use crate::draft::Draft;
+use super::fields::{SHARE, required};
+use super::{Field, Format, Reading, TOP, Take};
 use crate::json::Json;
-use crate::reason::{Reason, Rejection};
+use crate::reason::Rejection;
 
 pub(super) const FORMAT: Format = Format {
     name: "router-metrics",
     summary: "A/B gateway: method, group and outcome per task, without query texts",
     sniff: has_shape,
-    check: None,
-    parse,
+    schema: None,
+    fields: FIELDS,
+    finish,
 };
 
 /// What the gateway's own ids begin with.
 const ID_PREFIX: &str = "ab-test/";
 
 /// What `method` may say.
-const METHODS: &[&str] = &["rule-based", "ml"];
+const METHODS: &[&str] = &[RULES, "ml"];
+/// The method of the static rules.
+const RULES: &str = "rule-based";
 /// What `ab_test_group` may say.
 const GROUPS: &[&str] = &["control", "treatment"];
+/// What `outcome` may say.
+const OUTCOMES: &[&str] = &[COMPLETED, "failed"];
+/// The outcome of a success.
+const COMPLETED: &str = "completed";
 
 fn has_shape(records: &[Json<'_>]) -> bool {
     let looks = |record: &Json<'_>| {
@@ -38,40 +44,31 @@ fn has_shape(records: &[Json<'_>]) -> bool {
     !records.is_empty() && records.iter().all(looks)
 }
 
-fn parse<'a>(value: &Json<'a>, draft: &mut Draft<'a>) -> Result<(), Rejection> {
-    let (mut task_id, mut time, mut method, mut path, mut group) = (None, None, None, None, None);
-    for (key, value) in record(value)? {
-        match *key {
-            "timestamp" => time = timestamp("timestamp", value)?,
-            "task_id" => task_id = name("task_id", value)?,
-            "method" => method = one_of("method", value, METHODS)?,
-            "selected_master" => path = name("selected_master", value)?,
-            "confidence" => draft.confidence = number("confidence", value, SHARE)?,
-            "ab_test_group" => group = one_of("ab_test_group", value, GROUPS)?,
-            "outcome" => draft.success = one_of("outcome", value, &["completed", "failed"])?.map(|outcome| outcome == "completed"),
-            other => draft.extras.take("log", other, value),
-        }
-    }
-    draft.query_id = required("task_id", task_id)?;
-    draft.trace_id = Cow::Owned(format!("{ID_PREFIX}{}", draft.query_id));
-    draft.timestamp = required("timestamp", time)?;
-    draft.path = required("selected_master", path)?;
-    let method = required("method", method)?;
-    if method == "rule-based" {
+/// The keys of a record.
+const FIELDS: &[Field] = &[
+    ("timestamp", Take::Time),
+    ("task_id", Take::Name(|reading| &mut reading.query_id)),
+    ("method", Take::OneOf(METHODS, |reading| &mut reading.method)),
+    ("selected_master", Take::Name(|reading| &mut reading.path)),
+    ("confidence", Take::Number(SHARE, |reading| &mut reading.draft.confidence)),
+    ("ab_test_group", Take::OneOf(GROUPS, |reading| &mut reading.group)),
+    ("outcome", Take::OneOf(OUTCOMES, |reading| &mut reading.outcome.status)),
+];
+
+fn finish(reading: &mut Reading<'_>) -> Result<(), Rejection> {
+    let draft = &mut reading.draft;
+    draft.query_id = required("task_id", reading.query_id.take())?;
+    draft.trace_id = Cow::Owned([ID_PREFIX, &draft.query_id].concat());
+    draft.timestamp = required("timestamp", reading.timestamp)?;
+    draft.path = required("selected_master", reading.path.take())?;
+    let method = required("method", reading.method.take())?;
+    if method == RULES {
         draft.static_path = Some(draft.path.clone());
     }
     draft.policy_id = Some(method);
-    draft.extras.take_text("log", "ab_test_group", &required("ab_test_group", group)?);
+    draft.success = reading.outcome.status.take().map(|status| status == COMPLETED);
+    draft.extras.take_text(TOP, "ab_test_group", &required("ab_test_group", reading.group.take())?);
     Ok(())
-}
-
-fn one_of<'a>(key: &str, value: &Json<'a>, allowed: &[&str]) -> Result<Option<Cow<'a, str>>, Rejection> {
-    match text(key, value)? {
-        Some(word) if !allowed.contains(&word.as_ref()) => {
-            Err(Rejection::new(Reason::WrongType, format!("`{key}` must be one of {}, found \"{word}\"", allowed.join(", "))))
-        }
-        other => Ok(other),
-    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::error::{IngestError, TableError};
 use crate::extras::Keys;
 use crate::formats::{Format, format_named};
 use crate::ledger::Entry;
-use crate::pieces::{PIECE, ParsedRow, Piece, Rules, SNIFFED, parse_batch, sniff_batch};
+use crate::pieces::{PIECE, ParsedRow, Piece, Rules, SNIFFED, sniff_batch};
 use crate::quarantine::Refused;
 use crate::reason::{Reason, Rejection};
 use crate::records::{Batch, Record, RecordReader};
@@ -176,7 +176,7 @@ impl Ingest<'_> {
                 let ahead = if is_end { this.begin_after(position, reader.take_spare()) } else { None };
                 (following, ahead)
             };
-            let parse = || rayon::join(|| parse_batch(&batch, format, rules), read_on);
+            let parse = || rayon::join(|| this.tasks.parse(&batch, format, rules), read_on);
             let (written, (pieces, (following, begun))) = rayon::join(|| this.write_early(&days), parse);
             ahead = ahead.or(begun);
             self.early.take(&days, written?, &self.kept, &mut self.spill);
@@ -323,7 +323,7 @@ impl Ingest<'_> {
             })?;
             let mut expected = rows.iter();
             // These records were taken once, so they need not be judged again.
-            for piece in parse_batch(&batch, format, Rules::of(self.settings).with_schema(false)).into_iter().flatten() {
+            for piece in self.tasks.parse(&batch, format, Rules::of(self.settings).with_schema(false)).into_iter().flatten() {
                 self.shapes.merge(piece.shapes)?;
                 let folder = &self.places.decisions;
                 self.spill.begin_piece(piece.rows, folder).map_err(|error| TableError::write(folder, error))?;

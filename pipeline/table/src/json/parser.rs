@@ -4,9 +4,10 @@
 use bumpalo::Bump;
 
 use super::{Clean, Json};
+use crate::bytes::begins_with;
 
 /// Parses one text from its start to its end.
-pub(super) struct Parser<'a, 'c, C> {
+pub(crate) struct Parser<'a, 'c, C> {
     text: &'a str,
     at: usize,
     arena: &'a Bump,
@@ -19,15 +20,56 @@ pub(super) struct Parser<'a, 'c, C> {
 }
 
 impl<'a, 'c, C: Clean> Parser<'a, 'c, C> {
-    pub(super) fn new(text: &'a str, arena: &'a Bump, max_depth: usize, clean: &'c mut C) -> Self {
-        Self { text, at: 0, arena, clean, items: Vec::new(), pairs: Vec::with_capacity(32), depth: 0, max_depth }
+    pub(crate) fn new(text: &'a str, arena: &'a Bump, max_depth: usize, clean: &'c mut C) -> Self {
+        Self { text, at: 0, arena, clean, items: Vec::new(), pairs: Vec::new(), depth: 0, max_depth }
     }
 
     /// The value, or nothing where the text is no JSON.
     pub(super) fn parse(mut self) -> Option<Json<'a>> {
+        self.pairs.reserve(32);
         let value = self.value(self.clean.no_key())?;
         self.skip_blanks();
         (self.at == self.text.len()).then_some(value)
+    }
+
+    /// Where it is.
+    pub(crate) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Whether some bytes come next.
+    #[inline]
+    pub(crate) fn is_before(&self, bytes: &[u8]) -> bool {
+        self.text.as_bytes().get(self.at..).is_some_and(|rest| begins_with(rest, bytes))
+    }
+
+    /// Goes on behind bytes that come next.
+    pub(crate) fn pass(&mut self, n_bytes: usize) {
+        self.at += n_bytes;
+    }
+
+    /// Whether everything was read.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.at == self.text.len()
+    }
+
+    /// The next byte that is no blank, which is not passed.
+    pub(crate) fn peek(&mut self) -> Option<u8> {
+        self.skip_blanks();
+        self.byte()
+    }
+
+    /// Whether an empty list comes next.
+    pub(crate) fn begins_empty_list(&self) -> bool {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        rest.strip_prefix('[').is_some_and(|rest| rest.trim_start_matches([' ', '\n', '\r', '\t']).starts_with(']'))
+    }
+
+    /// The value that comes next, inside of as many lists and objects.
+    #[inline]
+    pub(crate) fn value_at(&mut self, depth: usize, key: C::Key) -> Option<Json<'a>> {
+        self.depth = depth;
+        self.value(key)
     }
 
     fn byte(&self) -> Option<u8> {
@@ -42,7 +84,7 @@ impl<'a, 'c, C: Clean> Parser<'a, 'c, C> {
 
     /// The next byte that is no blank, which is passed.
     #[inline]
-    fn mark(&mut self) -> Option<u8> {
+    pub(crate) fn mark(&mut self) -> Option<u8> {
         let mut byte = self.byte()?;
         // Programs write few blanks.
         if byte <= b' ' {
@@ -53,7 +95,8 @@ impl<'a, 'c, C: Clean> Parser<'a, 'c, C> {
         Some(byte)
     }
 
-    fn value(&mut self, key: C::Key) -> Option<Json<'a>> {
+    /// The value that comes next.
+    pub(crate) fn value(&mut self, key: C::Key) -> Option<Json<'a>> {
         match self.mark()? {
             b'"' => {
                 let text = self.string()?;
@@ -148,7 +191,7 @@ impl<'a, 'c, C: Clean> Parser<'a, 'c, C> {
     }
 
     /// A string whose first quote was passed.
-    fn string(&mut self) -> Option<&'a str> {
+    pub(crate) fn string(&mut self) -> Option<&'a str> {
         let start = self.at;
         let mut end = next_special(self.text.as_bytes(), start);
         let mut has_escapes = false;

@@ -1,20 +1,18 @@
 //! Cleans the texts of records while they are parsed: most hold nothing, which one look at their bytes shows.
 
 use std::collections::HashMap;
-use std::sync::LazyLock;
 
-use memchr::memmem;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{DETECTORS, Detector, Place, RedactCounts, Redactor, key, phone, place_of};
+use super::{Place, RedactCounts, Redactor, may_hold, place_of};
 use crate::bytes::begins_with;
 use crate::json::Clean;
 
 /// Cleans the texts of many records. Most texts of a log are its keys and a few words that come again and again: those that held nothing
 /// are remembered.
 pub(crate) struct Cleaner<'r> {
-    redactor: &'r Redactor,
-    detectors: Vec<&'static Detector>,
+    /// Nothing where nothing is to be taken out.
+    redactor: Option<&'r Redactor>,
     /// What was taken out of the record at hand.
     counts: RedactCounts,
     /// Harmless keys, and their places by name.
@@ -84,11 +82,9 @@ const NO_KEY: u16 = u16::MAX;
 const SHORTEST: usize = 6;
 
 impl<'r> Cleaner<'r> {
-    pub(super) fn new(redactor: &'r Redactor) -> Self {
-        let detectors = DETECTORS.iter().filter(|detector| (detector.wanted)(&redactor.settings)).collect();
+    pub(crate) fn new(redactor: Option<&'r Redactor>) -> Self {
         Self {
             redactor,
-            detectors,
             counts: RedactCounts::new(),
             keys: Vec::new(),
             places: HashMap::new(),
@@ -104,29 +100,26 @@ impl<'r> Cleaner<'r> {
         std::mem::take(&mut self.counts)
     }
 
-    fn is_clean_anywhere(&self, text: &str) -> bool {
-        self.redactor.text(text, Place::Free, &self.detectors, &mut RedactCounts::new()).is_none()
-    }
-
     fn clean(&mut self, text: &str, place: Place) -> Option<String> {
-        if self.redactor.patterns.is_empty() && (text.len() < SHORTEST || !may_hold(text, place)) {
+        let redactor = self.redactor?;
+        if redactor.patterns.is_empty() && (text.len() < SHORTEST || !may_hold(text, place)) {
             return None;
         }
-        self.search(text, place)
+        self.search(redactor, text, place)
     }
 
-    fn search(&mut self, text: &str, place: Place) -> Option<String> {
-        let redactor = self.redactor;
+    fn search(&mut self, redactor: &Redactor, text: &str, place: Place) -> Option<String> {
         if place == Place::Identifier || text.len() > LONGEST_KNOWN {
-            return redactor.text(text, place, &self.detectors, &mut self.counts);
+            return redactor.text(text, place, &mut self.counts);
         }
         let at = xxh3_64(text.as_bytes()) as usize % KNOWN;
         if self.known[at].as_deref() == Some(text) {
             return None;
         }
-        let cleaned = redactor.text(text, place, &self.detectors, &mut self.counts);
+        let cleaned = redactor.text(text, place, &mut self.counts);
         // A name may be no secret only because it is one.
-        if cleaned.is_none() && (place == Place::Free || self.is_clean_anywhere(text)) {
+        let is_clean_anywhere = || redactor.text(text, Place::Free, &mut RedactCounts::new()).is_none();
+        if cleaned.is_none() && (place == Place::Free || is_clean_anywhere()) {
             self.known[at] = Some(text.into());
         }
         cleaned
@@ -141,7 +134,16 @@ impl<'r> Cleaner<'r> {
     }
 
     fn says(&self, key: &str) -> KeySays {
-        if self.redactor.settings.hash.iter().any(|hashed| hashed == key) { KeySays::Hashed } else { KeySays::Searched(place_of(key)) }
+        let is_hashed = self.redactor.is_some_and(|redactor| redactor.settings.hash.iter().any(|hashed| hashed == key));
+        if is_hashed { KeySays::Hashed } else { KeySays::Searched(place_of(key)) }
+    }
+
+    /// What a key says, where it is one that stays. It was counted before.
+    pub(crate) fn says_of(&mut self, key: &str) -> Option<KeySays> {
+        let counts = std::mem::take(&mut self.counts);
+        let stays = self.places.contains_key(key) || self.clean(key, Place::Name).is_none();
+        self.counts = counts;
+        stays.then(|| self.says(key))
     }
 }
 
@@ -184,97 +186,8 @@ impl Clean for Cleaner<'_> {
 
     fn text(&mut self, key: KeySays, text: &str) -> Option<String> {
         match key {
-            KeySays::Hashed => self.redactor.hashed(text, &mut self.counts),
+            KeySays::Hashed => self.redactor?.hashed(text, &mut self.counts),
             KeySays::Searched(place) => self.clean(text, place),
         }
     }
 }
-
-/// Whether a text may hold something that one of [`DETECTORS`] finds, by the bytes that everything they find has.
-fn may_hold(text: &str, place: Place) -> bool {
-    let (mut signs, mut n_digits) = (0, 0);
-    for byte in text.bytes() {
-        let sign = SIGNS[usize::from(byte)];
-        signs |= sign;
-        n_digits += usize::from(sign & DIGIT != 0);
-    }
-    let has = |wanted: u32| signs & wanted == wanted;
-    let has_one = |wanted: u32| signs & wanted != 0;
-    // What is no ASCII may stand for a letter, a digit or a blank.
-    if has_one(AT | STRANGE) {
-        return true;
-    }
-    let separates = if place == Place::Identifier { PLUS | OPEN } else { PLUS | OPEN | DASH | DOT | BLANK | SLASH };
-    if n_digits >= phone::MIN_DIGITS && has_one(separates) {
-        return true;
-    }
-    if text.len() < key::SHORTEST {
-        return false;
-    }
-    let hints = [CAPITAL_A | CAPITAL_IRS, CAPITAL_IRS | CAPITAL_G | DOT, CAPITAL_J | LETTER_Y, COLON | SLASH];
-    let has_prefix = has_one(DASH | UNDERSCORE) && key::may_have_prefix(text);
-    if hints.into_iter().any(has) || has_prefix || (has_one(BLANK) && BEARER.find(text.as_bytes()).is_some()) {
-        return true;
-    }
-    let may_be_random = place == Place::Free && has(CAPITAL | SMALL | DIGIT) && text.len() >= key::SHORTEST_RUN;
-    // A secret after its name has a digit or a special character, and what stands between both.
-    let may_be_named = place != Place::Identifier && has_one(DIGIT | SPECIAL) && has_one(COLON | EQUALS | BLANK);
-    may_be_random || (may_be_named && key::has_name(text))
-}
-
-/// End of the word before a token. In capitals it has those of other hints.
-static BEARER: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new("earer "));
-
-const AT: u32 = 1;
-const PLUS: u32 = 1 << 1;
-const OPEN: u32 = 1 << 2;
-const DASH: u32 = 1 << 3;
-const DOT: u32 = 1 << 4;
-const SLASH: u32 = 1 << 5;
-const COLON: u32 = 1 << 6;
-const EQUALS: u32 = 1 << 7;
-const BLANK: u32 = 1 << 8;
-const UNDERSCORE: u32 = 1 << 9;
-const SPECIAL: u32 = 1 << 10;
-const DIGIT: u32 = 1 << 11;
-const CAPITAL: u32 = 1 << 12;
-const SMALL: u32 = 1 << 13;
-const CAPITAL_A: u32 = 1 << 14;
-const CAPITAL_IRS: u32 = 1 << 15;
-const CAPITAL_G: u32 = 1 << 16;
-const CAPITAL_J: u32 = 1 << 17;
-const LETTER_Y: u32 = 1 << 18;
-const STRANGE: u32 = 1 << 19;
-
-/// What every byte may be a part of.
-const SIGNS: [u32; 256] = {
-    let mut signs = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        signs[byte] = match byte as u8 {
-            b'@' => AT,
-            b'+' => PLUS,
-            b'(' => OPEN,
-            b'-' => DASH,
-            b'.' => DOT,
-            b'/' => SLASH,
-            b':' => COLON,
-            b'=' => EQUALS,
-            b' ' | b'\t'..=b'\r' => BLANK,
-            b'_' => UNDERSCORE,
-            b'!' | b'#' | b'$' | b'%' | b'^' | b'*' | b'?' => SPECIAL,
-            b'0'..=b'9' => DIGIT,
-            b'A' => CAPITAL | CAPITAL_A,
-            b'I' | b'R' | b'S' => CAPITAL | CAPITAL_IRS,
-            b'G' => CAPITAL | CAPITAL_G,
-            b'J' => CAPITAL | CAPITAL_J,
-            b'B'..=b'Z' => CAPITAL,
-            b'y' => SMALL | LETTER_Y,
-            b'a'..=b'z' => SMALL,
-            0x80.. => STRANGE,
-            _ => 0,
-        };
-        byte += 1;
-    }
-    signs
-};

@@ -2,9 +2,13 @@
 
 use std::sync::LazyLock;
 
-use memchr::memchr2_iter;
+use memchr::{memchr_iter, memchr2_iter};
 use regex::Regex;
 
+use super::signs::{
+    AT, B, BEFORE_DASH, BEFORE_UNDERSCORE, BLANK, CAPITAL, CAPITAL_A, CAPITAL_G, CAPITAL_I, CAPITAL_J, CAPITAL_O, CAPITAL_S, COLON, DASH,
+    DIGIT, DOT, EQUALS, SLASH, SMALL, SMALL_Y, SPECIAL, STRANGE, Signs, UNDERSCORE,
+};
 use super::{Detector, Place, is_word};
 
 pub(super) const DETECTOR: Detector = Detector { name: "keys", mark: "[key]", wanted: |settings| settings.keys, may_hold, find };
@@ -40,72 +44,33 @@ static NAMED: LazyLock<Option<Regex>> = LazyLock::new(|| {
 /// Runs of characters that a random token is made of.
 static RUNS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"[A-Za-z0-9_+/\-]{24,}={0,2}").ok());
 
-/// Parts of shapes, one of which every match of [`SHAPES`] holds.
-static HINTS: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    let parts = [
-        "AKIA",
-        "ASIA",
-        "AROA",
-        "AIza",
-        "ghp_",
-        "gho_",
-        "ghu_",
-        "ghs_",
-        "ghr_",
-        "github_pat_",
-        "glpat-",
-        "xox",
-        "sk-",
-        "k_live_",
-        "k_test_",
-        "hf_",
-        "npm_",
-        "pypi-",
-        "SG.",
-        "eyJ",
-        "-----BEGIN",
-        "earer ",
-        "EARER ",
-        "://",
-    ];
-    Regex::new(&parts.map(regex::escape).join("|")).ok()
-});
-
 /// Words of which every match of [`NAMED`] holds one.
 static WORDS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new("(?i:key|secret|token|passw|passphrase|pwd|credential)").ok());
 
 /// Length from which a run is long enough to be a random token.
-pub(super) const SHORTEST_RUN: usize = 24;
+const SHORTEST_RUN: usize = 24;
 
 /// Shortest text that can hold a secret.
-pub(super) const SHORTEST: usize = 12;
+const SHORTEST: usize = 12;
 
 /// Bits per character from which a run counts as random; words and identifiers have less, tokens of 24 mixed characters more.
 const RANDOM_BITS: f64 = 3.8;
 
 fn find(text: &str, place: Place, found: &mut Vec<(usize, usize)>) {
-    if text.len() < SHORTEST {
-        return;
-    }
-    if holds(&HINTS, text)
-        && let Some(shapes) = SHAPES.as_ref()
-    {
+    if let Some(shapes) = SHAPES.as_ref() {
         let starts_word = |at: usize| at == 0 || !is_word(text.as_bytes()[at - 1]) || text.as_bytes()[at] == b':';
         found.extend(shapes.find_iter(text).filter(|hit| starts_word(hit.start())).map(|hit| (hit.start(), hit.end())));
     }
-    if place != Place::Identifier {
-        if holds(&WORDS, text)
-            && let Some(named) = NAMED.as_ref()
-        {
-            let secrets = named.captures_iter(text).filter_map(|hit| hit.get(1)).filter(|secret| looks_chosen(secret.as_str()));
-            found.extend(secrets.map(|secret| (secret.start(), secret.end())));
-        }
-        if place == Place::Free
-            && has_long_run(text)
-            && let Some(runs) = RUNS.as_ref()
-        {
-            found.extend(runs.find_iter(text).filter(|run| looks_random(run.as_str())).map(|run| (run.start(), run.end())));
-        }
+    if place != Place::Identifier
+        && let Some(named) = NAMED.as_ref()
+    {
+        let secrets = named.captures_iter(text).filter_map(|hit| hit.get(1)).filter(|secret| looks_chosen(secret.as_str()));
+        found.extend(secrets.map(|secret| (secret.start(), secret.end())));
+    }
+    if place == Place::Free
+        && let Some(runs) = RUNS.as_ref()
+    {
+        found.extend(runs.find_iter(text).filter(|run| looks_random(run.as_str())).map(|run| (run.start(), run.end())));
     }
     found.sort_unstable();
     found.dedup_by(|next, kept| {
@@ -117,22 +82,35 @@ fn find(text: &str, place: Place, found: &mut Vec<(usize, usize)>) {
     });
 }
 
-fn may_hold(text: &str) -> bool {
-    holds(&HINTS, text) || holds(&WORDS, text) || has_long_run(text)
+fn may_hold(signs: Signs, text: &str, place: Place) -> bool {
+    if text.len() < SHORTEST {
+        return false;
+    }
+    let is_free = place == Place::Free && signs.has(CAPITAL | SMALL | DIGIT) && text.len() >= SHORTEST_RUN;
+    may_have_shape(signs, text) || (place != Place::Identifier && may_have_name(signs, text)) || (is_free && has_long_run(text))
 }
 
-/// Whether a text holds a word that names secrets.
-pub(super) fn has_name(text: &str) -> bool {
-    holds(&WORDS, text)
-}
-
-fn holds(regex: &LazyLock<Option<Regex>>, text: &str) -> bool {
-    regex.as_ref().is_some_and(|regex| regex.is_match(text))
-}
-
-/// Whether a dash or an underscore stands where one of [`HINTS`] has it, by the two characters before it.
-pub(super) fn may_have_prefix(text: &str) -> bool {
+/// Whether a text has a part that every match of one of [`SHAPES`] has.
+fn may_have_shape(signs: Signs, text: &str) -> bool {
     let bytes = text.as_bytes();
+    let begins = |first: u8, is_it: fn(&[u8]) -> bool| memchr_iter(first, bytes).any(|at| is_it(&bytes[at + 1..]));
+    (signs.has(CAPITAL_A)
+        && signs.has_one(CAPITAL_I | CAPITAL_O)
+        && begins(b'A', |rest| [b"KIA", b"SIA", b"ROA", b"Iza"].iter().any(|part| rest.starts_with(*part))))
+        || (signs.has(CAPITAL_S | CAPITAL_G | DOT) && begins(b'S', |rest| rest.starts_with(b"G.")))
+        || (signs.has(SMALL_Y | CAPITAL_J) && begins(b'e', |rest| rest.starts_with(b"yJ")))
+        || (signs.has(COLON | SLASH) && begins(b':', |rest| rest.starts_with(b"//")))
+        || (signs.has(DASH) && signs.has_one(BEFORE_DASH | CAPITAL_G) && begins_token(b'-', bytes))
+        || (signs.has(UNDERSCORE) && signs.has_one(BEFORE_UNDERSCORE) && begins_token(b'_', bytes))
+        || (signs.has(BLANK | B) && memchr2_iter(b'b', b'B', bytes).any(|at| begins_with_bearer(&bytes[at..])))
+}
+
+fn begins_with_bearer(bytes: &[u8]) -> bool {
+    bytes.get(..7).is_some_and(|word| word.eq_ignore_ascii_case(b"bearer "))
+}
+
+/// Whether a dash or an underscore stands where one of [`SHAPES`] has it, by the two characters before it.
+fn begins_token(sign: u8, bytes: &[u8]) -> bool {
     let is_prefix = |at: usize| match bytes[at.saturating_sub(2)..=at] {
         [b's', b'k', b'-'] | [b'a', b't', b'-'] | [b'p', b'i', b'-'] | [b'-', b'-', b'-'] | [b'x', b'a'..=b's', b'-'] => true,
         [b'a', b't', b'_'] | [b'h', b'f', b'_'] | [b'p', b'm', b'_'] => true,
@@ -140,7 +118,17 @@ pub(super) fn may_have_prefix(text: &str) -> bool {
         [b'h', kind, b'_'] => matches!(kind, b'p' | b'o' | b'u' | b's' | b'r'),
         _ => false,
     };
-    memchr2_iter(b'-', b'_', bytes).any(is_prefix)
+    memchr_iter(sign, bytes).any(is_prefix)
+}
+
+/// Whether a text has what every match of [`NAMED`] has: a digit or a special character, what stands between the name and the secret, and
+/// the name.
+fn may_have_name(signs: Signs, text: &str) -> bool {
+    let has_is =
+        || text.as_bytes().windows(4).any(|part| part[1] | 0x20 == b'i' && part[2] | 0x20 == b's' && part[0] <= b' ' && part[3] <= b' ');
+    signs.has_one(DIGIT | SPECIAL | AT)
+        && (signs.has_one(COLON | EQUALS | STRANGE) || (signs.has(BLANK) && has_is()))
+        && WORDS.as_ref().is_some_and(|words| words.is_match(text))
 }
 
 /// Whether characters of tokens stand together long enough, with letters of both kinds and digits among them.

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::signs::{BLANK, DASH, DIGIT, DOT, OPEN, PLUS, SLASH, Signs};
 use super::{Detector, Place, is_word};
 
 pub(super) const DETECTOR: Detector = Detector { name: "phones", mark: "[phone]", wanted: |settings| settings.phones, may_hold, find };
@@ -20,16 +21,19 @@ static NATIONAL: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"\d{3}-\d{3}-\d{4}|\d{3}\.\d{3}\.\d{4}|0\d{2,4}[ /\-]\d{3,4}[ \-]?\d{3,7}").ok());
 
 /// Digits that the shortest number has.
-pub(super) const MIN_DIGITS: usize = 7;
+const MIN_DIGITS: usize = 7;
 
-/// Whether digits stand together as in a number: after a plus sign or a bracket, or three of them before a separator and three more.
-fn may_hold(text: &str) -> bool {
-    static LIKELY: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\+\d{1,3}[ .\-/]?[\d(]|\(\d{2}|\d{3}[.\- /]\d{3}").ok());
-    LIKELY.as_ref().is_some_and(|likely| likely.is_match(text))
+fn may_hold(signs: Signs, text: &str, place: Place) -> bool {
+    let separates = if place == Place::Identifier { PLUS | OPEN } else { PLUS | OPEN | DASH | DOT | BLANK | SLASH };
+    signs.has(DIGIT) && signs.has_one(separates) && has_enough_digits(text)
+}
+
+fn has_enough_digits(text: &str) -> bool {
+    text.bytes().filter(u8::is_ascii_digit).count() >= MIN_DIGITS
 }
 
 fn find(text: &str, place: Place, found: &mut Vec<(usize, usize)>) {
-    if text.bytes().filter(u8::is_ascii_digit).count() < MIN_DIGITS {
+    if !has_enough_digits(text) {
         return;
     }
     take(text, INTERNATIONAL.as_ref(), found);

@@ -8,7 +8,7 @@ use crate::json::{Json, quote};
 use crate::reason::{Reason, Rejection};
 
 /// What a value must be.
-enum Rule {
+pub(crate) enum Rule {
     /// Text.
     Text,
     /// Text or null.
@@ -34,11 +34,11 @@ enum Rule {
 }
 
 /// A key of an object, whether it must be there, and the rule of its value.
-type Known = (&'static str, Need, Rule);
+pub(crate) type Known = (&'static str, Need, Rule);
 
 /// Whether a key must be there.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Need {
+pub(crate) enum Need {
     Required,
     Optional,
 }
@@ -94,7 +94,8 @@ const FEEDBACK: Rule = Rule::Object(&[
     ("threshold_too_low", Optional, Rule::Flag),
 ]);
 
-const EVENT: Rule = Rule::Object(&[
+/// An event.
+pub(crate) static EVENT: Rule = Rule::Object(&[
     ("event_id", Required, Rule::Shape("route-<date>-<time>-<8 hexadecimal digits>", is_event_id)),
     ("timestamp", Required, Rule::Text),
     ("task_id", Optional, Rule::Text),
@@ -107,12 +108,30 @@ const EVENT: Rule = Rule::Object(&[
     ("learning_feedback", Optional, FEEDBACK),
 ]);
 
-/// Checks an event against the schema.
-///
-/// # Errors
-/// The first constraint that is not kept, with its key.
-pub(super) fn check(event: &Json<'_>) -> Result<(), Rejection> {
-    follow(&EVENT, event, "")
+impl Rule {
+    /// Checks a record.
+    ///
+    /// # Errors
+    /// The first constraint that is not kept, with its key.
+    pub(crate) fn check(&self, record: &Json<'_>) -> Result<(), Rejection> {
+        follow(self, record, "")
+    }
+
+    /// The rule of what stands under a key of an object.
+    pub(crate) fn of_key(&self, key: &str) -> Option<&Self> {
+        match self {
+            Rule::Object(known) => known.iter().find(|(name, ..)| *name == key).map(|(.., rule)| rule),
+            _ => None,
+        }
+    }
+
+    /// The rule of what stands in a list.
+    pub(crate) fn of_items(&self) -> Option<&Self> {
+        match self {
+            Rule::List(rule) => Some(rule),
+            _ => None,
+        }
+    }
 }
 
 fn follow(rule: &Rule, value: &Json<'_>, key: &str) -> Result<(), Rejection> {
@@ -220,7 +239,7 @@ mod tests {
     }
 
     fn checked(event: &Value) -> Result<(), Rejection> {
-        check(&Json::parse(&event.to_string(), &Bump::new()).unwrap())
+        EVENT.check(&Json::parse(&event.to_string(), &Bump::new()).unwrap())
     }
 
     /// Every place in an event, as the pointers of its values, parents first.
