@@ -105,8 +105,9 @@ impl Outlines {
                 layer = place.layer;
                 layer.into_iter().for_each(|position| reading.begin_layer(position));
             }
-            let value = parser.value_at(place.depth, place.says)?;
-            place.take(&value, reading)?;
+            // The value stays where it is: a copy of what was just written waits for the writing.
+            let Some(value) = &parser.value_at(place.depth, place.says) else { return None };
+            place.take(value, reading)?;
         }
         if layer.is_some() {
             reading.end_layer().ok()?;
