@@ -1,7 +1,8 @@
 """Peers of `routewright ingest`: DuckDB and Polars turn the same logs into one Parquet file with the same columns. They check nothing.
 
-usage: ingest.py duckdb|polars|check FORMAT LOGS OUT
-  duckdb, polars: read the logs (a glob), write OUT (a Parquet file)
+usage: ingest.py duckdb|duckdb-tables|polars|check FORMAT LOGS OUT
+  duckdb, polars: read the logs (a glob), write OUT (a Parquet file with the log's keys as columns, one row per record)
+  duckdb-tables: write the tables that routewright writes: OUT (its decisions), and OUT.more (its layers of cortex, its assignments of router-metrics)
   check: read OUT (a glob of Parquet files with routewright's columns)
 Prints one JSON object: tool, version, rows, sums, wall_seconds, cpu_seconds, peak_mib (of this process, Linux). Two threads each.
 """
@@ -95,6 +96,38 @@ def by_duckdb():
     return duckdb.__version__
 
 
+# The tables of formats that routewright makes two of: columns of its decisions, and of the other table.
+TABLES = {
+    "cortex": (
+        ", ".join(f'{name} AS "{name}"' if "." not in name else ".".join(f'"{part}"' for part in name.split(".")) + f' AS "{name}"' for name in leaves(CORTEX) if name != "routing_layers"),
+        "layers",
+        "SELECT event_id AS trace_id, timestamp, layer.layer_id, layer.layer_name, layer.success, layer.confidence, layer.threshold, "
+        "layer.selected_master AS selected_path, layer.latency_ms FROM (SELECT event_id, timestamp, unnest(routing_layers) AS layer FROM log) WHERE layer.attempted",
+        "latency_ms",
+    ),
+    "router-metrics": (
+        "'ab-test/' || task_id AS trace_id, timestamp, '' AS query, task_id AS query_id, selected_master AS path, "
+        "CASE WHEN method = 'rule-based' THEN selected_master END AS static_path, method AS policy_id, confidence, outcome = 'completed' AS success, ab_test_group",
+        "assignments",
+        "SELECT task_id, timestamp, ab_test_group AS \"group\", method, selected_master AS path, confidence, outcome = 'completed' AS success FROM log",
+        "confidence",
+    ),
+}
+
+
+def tables_by_duckdb():
+    import duckdb
+
+    connection = duckdb.connect()
+    connection.execute("SET threads = 2")
+    columns = ", ".join(f"'{name}': '{duckdb_type(of)}'" for name, of in SCHEMA.items())
+    decisions, _, more, _ = TABLES[kind]
+    connection.execute(f"CREATE TEMP TABLE log AS SELECT * REPLACE (timestamp::TIMESTAMPTZ AS timestamp) FROM read_json('{logs}', format = 'newline_delimited', columns = {{{columns}}})")
+    connection.execute(f"COPY (SELECT {decisions} FROM log) TO '{out}' (FORMAT parquet)")
+    connection.execute(f"COPY ({more}) TO '{out}.more' (FORMAT parquet)")
+    return duckdb.__version__
+
+
 def by_polars():
     import polars
 
@@ -119,23 +152,28 @@ def by_polars():
     return polars.__version__
 
 
-def found(names):
+def found(path, names):
     import duckdb
 
     summed = ", ".join(f'round(sum("{name}"), 3)' if name else "0" for name in names)
-    return duckdb.connect().execute(f"SELECT count(*), {summed} FROM read_parquet('{out}')").fetchone()
+    return duckdb.connect().execute(f"SELECT count(*), {summed} FROM read_parquet('{path}')").fetchone()
+
+
+def more(path):
+    """Rows and sum of the second table, where there is one."""
+    return found(path, [TABLES[kind][3]]) if kind in TABLES else None
 
 
 if tool == "check":
-    rows, *sums = found(["latency_ms" if LATENCY else None, "confidence"])
-    print(json.dumps({"tool": "routewright", "rows": rows, "sums": sums}))
+    rows, *sums = found(out, ["latency_ms" if LATENCY else None, "confidence"])
+    print(json.dumps({"tool": "routewright", "rows": rows, "sums": sums, "more": kind in TABLES and more(out.replace("/decisions/", f"/{TABLES[kind][1]}/"))}))
 else:
     wall = time.perf_counter()
-    version = {"duckdb": by_duckdb, "polars": by_polars}[tool]()
+    version = {"duckdb": by_duckdb, "duckdb-tables": tables_by_duckdb, "polars": by_polars}[tool]()
     wall = time.perf_counter() - wall
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    rows, *sums = found(SUMS)
+    rows, *sums = found(out, SUMS)
     print(json.dumps({
-        "tool": tool, "version": version, "rows": rows, "sums": sums, "wall_seconds": round(wall, 3),
-        "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 3), "peak_mib": round(usage.ru_maxrss / 1024),
+        "tool": tool, "version": version, "rows": rows, "sums": sums, "more": tool == "duckdb-tables" and more(f"{out}.more"),
+        "wall_seconds": round(wall, 3), "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 3), "peak_mib": round(usage.ru_maxrss / 1024),
     }))

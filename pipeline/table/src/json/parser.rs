@@ -1,7 +1,7 @@
 //! The parser of records. Reading JSON is most of what ingest does, and building values by way of serde cost three times as much, with
 //! serde_json and with sonic-rs alike; the tests hold it against serde_json.
 
-use bumpalo::Bump;
+use bumpalo::{Bump, collections};
 
 use super::{Clean, Json};
 use crate::bytes::begins_with;
@@ -13,15 +13,15 @@ pub(crate) struct Parser<'a, 'c, C> {
     arena: &'a Bump,
     clean: &'c mut C,
     /// Items of the lists, and pairs of the objects, that are being read.
-    items: Vec<Json<'a>>,
-    pairs: Vec<(&'a str, Json<'a>)>,
+    items: collections::Vec<'a, Json<'a>>,
+    pairs: collections::Vec<'a, (&'a str, Json<'a>)>,
     depth: usize,
     max_depth: usize,
 }
 
 impl<'a, 'c, C: Clean> Parser<'a, 'c, C> {
     pub(crate) fn new(text: &'a str, arena: &'a Bump, max_depth: usize, clean: &'c mut C) -> Self {
-        Self { text, at: 0, arena, clean, items: Vec::new(), pairs: Vec::new(), depth: 0, max_depth }
+        Self { text, at: 0, arena, clean, items: collections::Vec::new_in(arena), pairs: collections::Vec::new_in(arena), depth: 0, max_depth }
     }
 
     /// The value, or nothing where the text is no JSON.
