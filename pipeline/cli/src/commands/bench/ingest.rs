@@ -154,9 +154,8 @@ const TABLES: &[&str] = &["decisions", "layers", "assignments", "quarantine", ".
 fn put_aside(project: &Path, run: u32) -> anyhow::Result<()> {
     let (data, aside) = (project.join("data"), project.join(format!("aside-{run}")));
     fs::create_dir(&aside)?;
-    let tables = TABLES.iter().filter(|table| data.join(table).exists());
-    tables.map(|table| fs::rename(data.join(table), aside.join(table))).collect::<Result<_, _>>()?;
-    Ok(())
+    let mut tables = TABLES.iter().filter(|table| data.join(table).exists());
+    Ok(tables.try_for_each(|table| fs::rename(data.join(table), aside.join(table)))?)
 }
 
 /// The median of every number.
