@@ -195,12 +195,15 @@ impl<R: Read> RecordReader<R> {
     /// The stream's own error, after the records that stand before it.
     pub fn next_batch(&mut self) -> io::Result<Batch> {
         let Batch { mut bytes, mut records, .. } = self.spare.pop().unwrap_or_default();
-        bytes.clear();
-        bytes.append(&mut self.rest);
-        let mut wanted = self.batch_bytes.max(bytes.len());
+        // What it holds is written over: bytes that come anew are zeroed first.
+        let mut n_held = self.rest.len();
+        bytes.resize(bytes.len().max(n_held), 0);
+        bytes[..n_held].copy_from_slice(&self.rest);
+        self.rest.clear();
+        let mut wanted = self.batch_bytes.max(n_held);
         let mut start = self.position;
         loop {
-            self.fill(&mut bytes, wanted);
+            self.fill(&mut bytes, n_held, wanted);
             records.clear();
             let mut cutter = Cutter { ended: self.ended, records, ..Cutter::new(&bytes, self.limits, start, self.guess_from) };
             cutter.cut();
@@ -217,7 +220,8 @@ impl<R: Read> RecordReader<R> {
                     start = self.position;
                     bytes.drain(..at);
                 }
-                wanted = bytes.len() + self.batch_bytes;
+                n_held = bytes.len();
+                wanted = n_held + self.batch_bytes;
                 continue;
             }
             if records.is_empty()
@@ -243,13 +247,9 @@ impl<R: Read> RecordReader<R> {
         (self.position.line, self.position.offset)
     }
 
-    /// Reads until there are so many bytes, or the stream ends.
-    fn fill(&mut self, bytes: &mut Vec<u8>, wanted: usize) {
-        if self.ended || bytes.len() >= wanted {
-            return;
-        }
-        bytes.reserve_exact(wanted - bytes.len());
-        let mut filled = bytes.len();
+    /// Reads until there are so many bytes, or the stream ends. `filled`: bytes that are there; what is behind them is nothing.
+    fn fill(&mut self, bytes: &mut Vec<u8>, mut filled: usize, wanted: usize) {
+        bytes.reserve_exact(wanted.saturating_sub(bytes.len()));
         while filled < wanted && !self.ended {
             let end = wanted.min(filled + READ_BYTES);
             bytes.resize(end.max(bytes.len()), 0);
