@@ -17,6 +17,9 @@ const HELD: usize = 1 << 19;
 /// Bytes of a run that are read at once.
 const BUFFER: usize = 32 << 10;
 
+/// Rows that are fetched from memory at once: they stay in the cache.
+const GATHERED: usize = 256;
+
 /// Rows of one day.
 #[derive(Default)]
 pub(crate) struct OfDay {
@@ -106,7 +109,14 @@ impl Scattered {
     pub(crate) fn rows(&self, day: i64) -> Rows<'_> {
         let of_day = self.days.get(&spread(day));
         let (runs, places) = of_day.map_or((&[][..], &[][..]), |of_day| (&of_day.runs, &of_day.held));
-        Rows { file: self.file.as_ref(), runs: runs.iter(), run: None, held: &self.held, places: places.iter() }
+        Rows {
+            file: self.file.as_ref(),
+            runs: runs.iter(),
+            run: None,
+            held: &self.held,
+            places: places.iter(),
+            gathered: Vec::new().into_iter(),
+        }
     }
 }
 
@@ -124,6 +134,8 @@ pub(crate) struct Rows<'s> {
     run: Option<BufReader<io::Take<File>>>,
     held: &'s [Entry],
     places: std::slice::Iter<'s, u32>,
+    /// The next ones from memory.
+    gathered: std::vec::IntoIter<Entry>,
 }
 
 impl Rows<'_> {
@@ -136,12 +148,21 @@ impl Rows<'_> {
                 return Ok(Some(row));
             }
             let (Some((offset, length)), Some(file)) = (self.runs.next(), self.file) else {
-                return Ok(self.places.next().and_then(|place| self.held.get(*place as usize)).copied());
+                return Ok(self.next_held());
             };
             let mut file = File::open(file.path())?;
             file.seek(SeekFrom::Start(*offset))?;
             self.run = Some(BufReader::with_capacity(BUFFER, file.take(*length)));
         }
+    }
+
+    /// The next row from memory. Rows of a day lie far apart there: they are fetched together, so that one need not wait for another.
+    fn next_held(&mut self) -> Option<Entry> {
+        if self.gathered.len() == 0 {
+            let places = self.places.by_ref().take(GATHERED);
+            self.gathered = places.filter_map(|place| self.held.get(*place as usize)).copied().collect::<Vec<_>>().into_iter();
+        }
+        self.gathered.next()
     }
 }
 
