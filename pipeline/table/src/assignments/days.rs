@@ -235,11 +235,12 @@ fn shared_names(names: &NamesByDay<'_>, days: &BTreeSet<&str>) -> NameSet {
     /// Times that all names are looked through, at most: beyond, tables outgrow the cache instead.
     const MOST_PARTS: usize = 32;
     let n_names: usize = days.iter().filter_map(|day| names.get(day)).map(|rows| rows.len()).sum();
-    let n_parts = (n_names / TOGETHER + 1).min(MOST_PARTS) as u64;
-    let of_part = |part: u64| {
+    let n_parts = (n_names / TOGETHER + 1).next_power_of_two().min(MOST_PARTS);
+    let of_part = |part: usize| {
         // Tables go by the bits at both ends of a digest.
-        let is_in_part = |name: &u64| n_parts == 1 || (name >> 24) % n_parts == part;
-        let mut day_of: HashMap<u64, usize, BuildHasherDefault<Unhashed>> = HashMap::default();
+        let is_in_part = |name: &u64| (*name >> 24) as usize & (n_parts - 1) == part;
+        let room = (n_names / n_parts).min(TOGETHER);
+        let mut day_of: HashMap<u64, usize, BuildHasherDefault<Unhashed>> = HashMap::with_capacity_and_hasher(room, Default::default());
         let mut shared = Vec::new();
         for (position, rows) in days.iter().filter_map(|day| names.get(day)).enumerate() {
             for name in distinct(rows).filter(is_in_part) {
