@@ -86,10 +86,15 @@ impl Filling {
     #[inline]
     fn values_at_end(&mut self) -> &mut Values {
         if self.n_expected > 0 {
-            let n_expected = std::mem::take(&mut self.n_expected);
-            self.values.make_room(n_expected, self.width);
+            self.make_room();
         }
         self.with_nulls()
+    }
+
+    #[cold]
+    fn make_room(&mut self) {
+        let n_expected = std::mem::take(&mut self.n_expected);
+        self.values.make_room(n_expected, self.width);
     }
 
     #[inline]
