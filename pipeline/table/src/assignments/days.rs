@@ -87,19 +87,20 @@ fn write_in_parts(decisions: &Decisions, earlier: Option<EarlierAssignments<'_>>
         let rows = assignments(&decisions.only(&sources))?;
         rows.chunk_by(|a, b| a.timestamp.day() == b.timestamp.day()).try_for_each(|rows| write_day(rows, batch, to))
     })?;
-    names.par_iter().filter(|(day, _)| !done.contains(*day)).try_for_each(|(day, rows)| {
+    // One after another: folders of one folder are made one at a time, and threads would wait for each other.
+    for (day, rows) in names.iter().filter(|(day, _)| !done.contains(*day)) {
         let folder = folder_of(day, to)?;
         match &before {
             Some((earlier, _)) if !again.contains(day) => {
                 let from = earlier.folder.join(format!("day={day}"));
-                [PART, NAMES]
-                    .into_iter()
-                    .filter(|name| from.join(name).exists())
-                    .try_for_each(|name| link_file(&from.join(name), &folder.join(name)))
+                for name in [PART, NAMES].into_iter().filter(|name| from.join(name).exists()) {
+                    link_file(&from.join(name), &folder.join(name))?;
+                }
             }
-            _ => write_names(rows, &folder.join(NAMES)),
+            _ => write_names(rows, &folder.join(NAMES))?,
         }
-    })
+    }
+    Ok(())
 }
 
 /// Writes the tasks of days none of whose names stands in another day, where they have a gateway's rows only. Gives the other days: their
