@@ -174,7 +174,12 @@ fn arrays(rows: &[Assignment]) -> Vec<ArrayRef> {
 fn write_file(columns: Vec<ArrayRef>, path: &Path) -> Result<(), TableError> {
     let mut writer = TableWriter::create(path, fields(ASSIGNMENT_COLUMNS))?;
     writer.write(columns)?;
-    writer.finish(&provenance(env!("CARGO_PKG_VERSION"), &[]))
+    writer.finish(&table_metadata())
+}
+
+/// Key-value metadata of the files.
+fn table_metadata() -> Vec<(&'static str, String)> {
+    provenance(env!("CARGO_PKG_VERSION"), &[])
 }
 
 /// Reads the tasks of a folder of days, or of one Parquet file as versions before 0.2 wrote, in the order (timestamp, task).

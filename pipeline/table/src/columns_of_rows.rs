@@ -43,6 +43,10 @@ struct Filling {
     values: Values,
     /// Nulls after the last value.
     n_nulls: usize,
+    /// Rows that memory is taken for when the first value comes, so that columns do not grow by and by; zero once it is there.
+    n_expected: usize,
+    /// Bytes of text per row, as far as rows were seen; zero before.
+    width: usize,
 }
 
 /// The values of a column.
@@ -56,28 +60,45 @@ enum Values {
     Flag(BooleanBuilder),
 }
 
+/// Columns of further scalars, beyond which most rows have nothing for most of them, and memory is taken only as it is needed.
+const MANY: usize = 64;
+
 impl Filling {
-    fn of<T>(access: &Access<T>) -> Self {
-        Self { values: Values::of(access), n_nulls: 0 }
+    fn of<T>(access: &Access<T>, n_expected: usize) -> Self {
+        Self { values: Values::of(access), n_nulls: 0, n_expected, width: 0 }
     }
 
-    fn of_kind(kind: ExtraKind) -> Self {
-        Self { values: Values::of_kind(kind), n_nulls: 0 }
+    fn of_kind(kind: ExtraKind, n_expected: usize) -> Self {
+        Self { values: Values::of_kind(kind), n_nulls: 0, n_expected, width: 0 }
     }
 
     /// Appends the mark and value that come next, or the row's time.
     #[inline]
     fn take(&mut self, timestamp: Timestamp, input: &mut Input<'_>) {
         match &mut self.values {
-            Values::Time(column) => column.append_value(timestamp.0),
+            Values::Time(_) => self.values_at_end().append_time(timestamp),
             _ if input.byte() == 0 => self.n_nulls += 1,
             _ => self.values_at_end().take_value(input),
         }
     }
 
-    /// The values, with all nulls so far.
+    /// The values, with all nulls so far, and memory for the next ones.
     #[inline]
     fn values_at_end(&mut self) -> &mut Values {
+        if self.n_expected > 0 {
+            self.make_room();
+        }
+        self.with_nulls()
+    }
+
+    #[cold]
+    fn make_room(&mut self) {
+        let n_expected = std::mem::take(&mut self.n_expected);
+        self.values.make_room(n_expected, self.width);
+    }
+
+    #[inline]
+    fn with_nulls(&mut self) -> &mut Values {
         if self.n_nulls > 0 {
             self.values.append_nulls(std::mem::take(&mut self.n_nulls));
         }
@@ -93,9 +114,16 @@ impl Filling {
         self.values_at_end().take_kind(kind, input);
     }
 
-    /// The values so far.
-    fn finish(&mut self) -> ArrayRef {
-        self.values_at_end().finish()
+    /// The values so far. `n_expected`: values that come after them.
+    fn finish(&mut self, n_expected: usize) -> ArrayRef {
+        let array = self.with_nulls().finish();
+        let has_values = array.null_count() < array.len();
+        if let Some(texts) = array.as_any().downcast_ref::<StringArray>().filter(|_| has_values) {
+            // An eighth more, for rows are not all alike.
+            self.width = texts.value_data().len() * 9 / (8 * texts.len()) + 1;
+        }
+        self.n_expected = if has_values { n_expected } else { 0 };
+        array
     }
 }
 
@@ -158,31 +186,31 @@ impl Values {
         }
     }
 
-    /// The values so far. The next ones find memory for as many, so that columns do not grow by and by.
+    /// Takes memory for so many values, of so many bytes each where they are texts; there are none yet.
+    fn make_room(&mut self, n_values: usize, width: usize) {
+        match self {
+            Self::Time(column) => *column = TimestampMicrosecondBuilder::with_capacity(n_values).with_timezone("UTC"),
+            Self::Text(column) if width > 0 => *column = BinaryBuilder::with_capacity(n_values, n_values * width),
+            Self::Number(column) => *column = Float64Builder::with_capacity(n_values),
+            Self::Integer(column) => *column = Int64Builder::with_capacity(n_values),
+            Self::Text(_) | Self::Texts(_) | Self::Flag(_) => {}
+        }
+    }
+
+    fn append_time(&mut self, time: Timestamp) {
+        if let Self::Time(column) = self {
+            column.append_value(time.0);
+        }
+    }
+
+    /// The values so far.
     fn finish(&mut self) -> ArrayRef {
         match self {
-            Self::Time(column) => {
-                let array = column.finish();
-                *column = TimestampMicrosecondBuilder::with_capacity(array.len()).with_timezone("UTC");
-                Arc::new(array)
-            }
-            Self::Text(column) => {
-                let array = texts(column);
-                let n_bytes = array.value_data().len();
-                *column = BinaryBuilder::with_capacity(array.len(), n_bytes + n_bytes / 8);
-                Arc::new(array)
-            }
+            Self::Time(column) => Arc::new(std::mem::replace(column, TimestampMicrosecondBuilder::new().with_timezone("UTC")).finish()),
+            Self::Text(column) => Arc::new(texts(column)),
             Self::Texts(column) => Arc::new(column.finish()),
-            Self::Number(column) => {
-                let array = column.finish();
-                *column = Float64Builder::with_capacity(array.len());
-                Arc::new(array)
-            }
-            Self::Integer(column) => {
-                let array = column.finish();
-                *column = Int64Builder::with_capacity(array.len());
-                Arc::new(array)
-            }
+            Self::Number(column) => Arc::new(column.finish()),
+            Self::Integer(column) => Arc::new(column.finish()),
             Self::Flag(column) => Arc::new(column.finish()),
         }
     }
@@ -226,22 +254,24 @@ fn texts(column: &mut BinaryBuilder) -> StringArray {
 }
 
 impl<'s> RowColumns<'s> {
-    /// Columns for rows with these further scalars, each with the digest of its key, of these shapes.
-    pub(crate) fn new(extras: &[(u64, ExtraColumn)], shapes: &'s Shapes) -> Self {
+    /// Columns for rows with these further scalars, each with the digest of its key, of these shapes. `n_expected`: rows that come before the
+    /// first [`Self::finish_decisions`].
+    pub(crate) fn new(extras: &[(u64, ExtraColumn)], shapes: &'s Shapes, n_expected: usize) -> Self {
         let places = |at_decision: bool| {
             let chosen = extras.iter().enumerate().filter(|(_, (_, extra))| known_at_decision(&extra.key) == at_decision);
             let mut places: Places = chosen.map(|(position, (digest, _))| (*digest, position)).collect();
             places.sort_unstable();
             places
         };
+        let n_extras_expected = if extras.len() <= MANY { n_expected } else { 0 };
         Self {
-            decisions: DECISION_COLUMNS.iter().map(|column| Filling::of(&column.access)).collect(),
-            extras: extras.iter().map(|(_, extra)| Filling::of_kind(extra.kind)).collect(),
+            decisions: DECISION_COLUMNS.iter().map(|column| Filling::of(&column.access, n_expected)).collect(),
+            extras: extras.iter().map(|(_, extra)| Filling::of_kind(extra.kind, n_extras_expected)).collect(),
             known_places: places(true),
             outcome_places: places(false),
             shapes,
             plans: Default::default(),
-            layers: LAYER_COLUMNS.iter().map(|column| Filling::of(&column.access)).collect(),
+            layers: LAYER_COLUMNS.iter().map(|column| Filling::of(&column.access, 0)).collect(),
             n_known: DECISION_COLUMNS.iter().take_while(|column| column.known != Known::Outcome).count(),
             path_columns: ["path", "static_path"].map(|name| position_of(DECISION_COLUMNS, name)),
             layer_columns: ["trace_id", "selected_path"].map(|name| position_of(LAYER_COLUMNS, name)),
@@ -315,16 +345,16 @@ impl<'s> RowColumns<'s> {
         }
     }
 
-    /// The decisions so far as arrays: canonical columns, then further scalars.
-    pub(crate) fn finish_decisions(&mut self) -> Vec<ArrayRef> {
+    /// The decisions so far as arrays: canonical columns, then further scalars. `n_expected`: rows that come before the next call.
+    pub(crate) fn finish_decisions(&mut self, n_expected: usize) -> Vec<ArrayRef> {
         self.n_rows = 0;
-        self.decisions.iter_mut().chain(&mut self.extras).map(Filling::finish).collect()
+        self.decisions.iter_mut().chain(&mut self.extras).map(|filling| filling.finish(n_expected)).collect()
     }
 
-    /// The layers so far as arrays.
-    pub(crate) fn finish_layers(&mut self) -> Vec<ArrayRef> {
+    /// The layers so far as arrays. `n_expected`: layers that come before the next call.
+    pub(crate) fn finish_layers(&mut self, n_expected: usize) -> Vec<ArrayRef> {
         self.n_layers = 0;
-        self.layers.iter_mut().map(Filling::finish).collect()
+        self.layers.iter_mut().map(|filling| filling.finish(n_expected)).collect()
     }
 }
 
@@ -391,16 +421,16 @@ pub(crate) fn round_trip(draft: &mut crate::draft::Draft<'_>) -> (routewright_do
     encode(draft, &mut KnownVectors::default(), &mut row);
     let kinds = kinds_of(shapes(&row), &draft.extras.shapes);
     let extras = extra_columns(&kinds, &draft.extras.keys);
-    let mut columns = RowColumns::new(&extras, &draft.extras.shapes);
+    let mut columns = RowColumns::new(&extras, &draft.extras.shapes, 1);
     columns.push(draft.timestamp, &row);
     let batch = |fields: Vec<arrow::datatypes::Field>, arrays| RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).unwrap();
     let all_fields = fields(DECISION_COLUMNS).into_iter().chain(extra_fields(extras.iter().map(|(_, extra)| extra))).collect();
-    let decisions = batch(all_fields, columns.finish_decisions());
+    let decisions = batch(all_fields, columns.finish_decisions(0));
     let mut decision = [routewright_domain::Decision::default()];
     take_columns(DECISION_COLUMNS, &decisions, &mut decision, Path::new("")).unwrap();
     let merged = extras.iter().map(|(_, extra)| (extra.key.clone(), extra.kind)).collect();
     take_extras(&decisions, &merged, &mut decision, Path::new("")).unwrap();
-    let layers = batch(fields(LAYER_COLUMNS), columns.finish_layers());
+    let layers = batch(fields(LAYER_COLUMNS), columns.finish_layers(0));
     let mut attempts = vec![routewright_domain::LayerAttempt::default(); layers.num_rows()];
     take_columns(LAYER_COLUMNS, &layers, &mut attempts, Path::new("")).unwrap();
     let [decision] = decision;
@@ -593,7 +623,7 @@ mod tests {
         fn any_bytes_become_columns_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let capped: Vec<u8> = bytes.into_iter().map(|byte| byte & 0x0f).collect();
             let shapes = Shapes::default();
-            RowColumns::new(&[], &shapes).push(Timestamp(0), &capped);
+            RowColumns::new(&[], &shapes, 1).push(Timestamp(0), &capped);
             trace_id(&capped);
         }
     }

@@ -242,28 +242,46 @@ impl Judgement {
 
 /// Judges the rows of a ledger, all rows of an id together.
 fn judge_all(ledger: &mut Ledger, kept: &mut Kept, folder: &Path) -> io::Result<Scattered> {
-    let mut judged = Scattered::default();
+    let (mut judged, mut before) = (Scattered::default(), Vec::new());
+    if let Some(mut entries) = ledger.take_sorted() {
+        for rows in entries.chunk_by_mut(|a, b| a.id == b.id) {
+            judge_id(rows, &mut before, kept, |row, is_touched| judged.note(row).is_touched |= is_touched);
+        }
+        judged.hold(entries);
+        return Ok(judged);
+    }
     let mut merged = ledger.merged()?;
-    let (mut rows, mut before) = (Vec::new(), Vec::new());
+    let mut rows = Vec::new();
     while merged.next_id(&mut rows)? {
         rows.sort_unstable_by_key(|row| (row.file, row.offset));
-        before.clear();
-        before.extend(rows.iter().map(|row| row.verdict));
-        judge(&mut rows);
-        for (row, before) in rows.iter().zip(&before) {
-            let is_kept = row.verdict == Verdict::Kept;
-            let is_touched = match row.sequence {
-                Some(sequence) if !is_kept => {
-                    kept.drop_row(sequence, row.day());
-                    false
-                }
-                Some(_) => true,
-                None => (*before == Verdict::Kept) != is_kept,
-            };
-            judged.push(*row, folder)?.is_touched |= is_touched;
-        }
+        let mut pushed = Ok(());
+        judge_id(&mut rows, &mut before, kept, |row, is_touched| {
+            if pushed.is_ok() {
+                pushed = judged.push(*row, folder).map(|of_day| of_day.is_touched |= is_touched);
+            }
+        });
+        pushed?;
     }
     Ok(judged)
+}
+
+/// Judges the rows of one id, in the order of reading, and gives each with whether its day has to be written for it. `before`: memory.
+fn judge_id(rows: &mut [Entry], before: &mut Vec<Verdict>, kept: &mut Kept, mut take: impl FnMut(&Entry, bool)) {
+    before.clear();
+    before.extend(rows.iter().map(|row| row.verdict));
+    judge(rows);
+    for (row, before) in rows.iter().zip(before) {
+        let is_kept = row.verdict == Verdict::Kept;
+        let is_touched = match row.sequence {
+            Some(sequence) if !is_kept => {
+                kept.drop_row(sequence, row.day());
+                false
+            }
+            Some(_) => true,
+            None => (*before == Verdict::Kept) != is_kept,
+        };
+        take(row, is_touched);
+    }
 }
 
 /// Days whose rows are held at a time while they are taken.

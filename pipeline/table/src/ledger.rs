@@ -202,6 +202,14 @@ impl Ledger {
         self.runs.iter().map(open).collect()
     }
 
+    /// Takes all entries out in the order of id, file and offset, where memory holds them all.
+    pub(crate) fn take_sorted(&mut self) -> Option<Vec<Entry>> {
+        self.runs.is_empty().then(|| {
+            self.held.par_sort_unstable_by_key(Entry::order);
+            std::mem::take(&mut self.held)
+        })
+    }
+
     /// All entries by id.
     pub(crate) fn merged(&mut self) -> io::Result<Merged<'_>> {
         self.held.par_sort_unstable_by_key(Entry::order);

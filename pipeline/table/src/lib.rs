@@ -34,6 +34,7 @@ mod decisions;
 mod draft;
 mod duplicates;
 mod embeddings;
+mod encoded;
 mod error;
 mod expect;
 mod extras;

@@ -13,7 +13,8 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::metadata::{KeyValue, RowGroupMetaData};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{KeyValue, ParquetMetaData, RowGroupMetaData};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::statistics::Statistics;
 use parquet::schema::types::ColumnPath;
@@ -42,7 +43,7 @@ pub(crate) const PATHS_KEY: &str = "routewright.paths";
 const ROW_GROUP: usize = 32 << 10;
 
 /// Rows that are read or encoded at once.
-const BATCH_ROWS: usize = 8 << 10;
+pub(crate) const BATCH_ROWS: usize = 8 << 10;
 
 /// A further scalar's column.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,9 +102,15 @@ impl TableWriter {
 
 fn open_writer(path: &Path, schema: &SchemaRef, first: Option<&RecordBatch>) -> Result<ArrowWriter<File>, TableError> {
     let file = File::create(path).map_err(|error| TableError::write(path, error))?;
-    let level = ZstdLevel::try_new(1).map_err(|error| TableError::parquet(path, error))?;
+    let is_plain = |position: usize| first.is_some_and(|first| first.column(position).null_count() == first.num_rows());
+    let writer = properties(schema, is_plain).and_then(|properties| ArrowWriter::try_new(file, Arc::clone(schema), Some(properties)));
+    writer.map_err(|error| TableError::parquet(path, error))
+}
+
+/// How tables are written. `is_plain`: of the column at a position, whether it is not compressed.
+pub(crate) fn properties(schema: &Schema, is_plain: impl Fn(usize) -> bool) -> Result<WriterProperties, ParquetError> {
     let mut properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(level))
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
         .set_max_row_group_row_count(Some(ROW_GROUP))
         .set_write_batch_size(BATCH_ROWS)
         .set_created_by("routewright".to_owned());
@@ -113,18 +120,16 @@ fn open_writer(path: &Path, schema: &SchemaRef, first: Option<&RecordBatch>) -> 
     for name in DRAWN {
         properties = properties.set_column_statistics_enabled(ColumnPath::from(*name), EnabledStatistics::None);
     }
-    for (field, column) in first.iter().flat_map(|first| schema.fields().iter().zip(first.columns())) {
-        if column.null_count() == column.len() {
-            // The values of a list stand below its name.
-            let place = match field.data_type() {
-                DataType::List(item) => vec![field.name().clone(), "list".to_owned(), item.name().clone()],
-                _ => vec![field.name().clone()],
-            };
-            // A context of the compressor takes longer to make than these columns to write.
-            properties = properties.set_column_compression(ColumnPath::new(place), Compression::UNCOMPRESSED);
-        }
+    for (_, field) in schema.fields().iter().enumerate().filter(|(position, _)| is_plain(*position)) {
+        // The values of a list stand below its name.
+        let place = match field.data_type() {
+            DataType::List(item) => vec![field.name().clone(), "list".to_owned(), item.name().clone()],
+            _ => vec![field.name().clone()],
+        };
+        // A context of the compressor takes longer to make than these columns to write.
+        properties = properties.set_column_compression(ColumnPath::new(place), Compression::UNCOMPRESSED);
     }
-    ArrowWriter::try_new(file, Arc::clone(schema), Some(properties.build())).map_err(|error| TableError::parquet(path, error))
+    Ok(properties.build())
 }
 
 /// Arrow type of a canonical column.
@@ -174,12 +179,13 @@ impl TableReader {
     pub(crate) fn open(path: &Path) -> Result<Self, TableError> {
         let file = File::open(path).map_err(|error| TableError::read(path, error))?;
         let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| TableError::parquet(path, error))?;
-        let reader = Self { path: path.to_owned(), builder };
-        let version = reader.metadata(VERSION_KEY).and_then(|version| version.parse().ok()).unwrap_or(SCHEMA_VERSION);
-        if version > SCHEMA_VERSION {
-            return Err(TableError::Newer { path: path.to_owned(), found: version, known: SCHEMA_VERSION });
-        }
-        Ok(reader)
+        check_version(path, builder.metadata())?;
+        Ok(Self::of(path, builder))
+    }
+
+    /// Reads a file that was opened and checked.
+    pub(crate) fn of(path: &Path, builder: ParquetRecordBatchReaderBuilder<File>) -> Self {
+        Self { path: path.to_owned(), builder }
     }
 
     /// Number of rows.
@@ -189,8 +195,7 @@ impl TableReader {
 
     /// A value of the footer's key-value metadata.
     pub(crate) fn metadata(&self, key: &str) -> Option<String> {
-        let pairs = self.builder.metadata().file_metadata().key_value_metadata()?;
-        pairs.iter().find(|pair| pair.key == key)?.value.clone()
+        value_of(self.builder.metadata(), key)
     }
 
     /// The columns of the file.
@@ -231,6 +236,20 @@ impl TableReader {
         let reader = self.builder.with_batch_size(BATCH_ROWS).build().map_err(|error| TableError::parquet(&path, error))?;
         Ok(Batches { path, reader })
     }
+}
+
+/// Checks that this program can read a file's version.
+pub(crate) fn check_version(path: &Path, metadata: &ParquetMetaData) -> Result<(), TableError> {
+    let found = value_of(metadata, VERSION_KEY).and_then(|version| version.parse().ok()).unwrap_or(SCHEMA_VERSION);
+    match found <= SCHEMA_VERSION {
+        true => Ok(()),
+        false => Err(TableError::Newer { path: path.to_owned(), found, known: SCHEMA_VERSION }),
+    }
+}
+
+fn value_of(metadata: &ParquetMetaData, key: &str) -> Option<String> {
+    let pairs = metadata.file_metadata().key_value_metadata()?;
+    pairs.iter().find(|pair| pair.key == key)?.value.clone()
 }
 
 /// Batches of rows of one file.

@@ -123,6 +123,9 @@ impl Read for Metered {
 /// Bytes that are read of a file at once.
 const READ_BYTES: usize = 256 << 10;
 
+/// Bytes that are read to see whether a file has ended.
+const PROBE: usize = 512;
+
 /// Opens a file; its first bytes, not its name, say how it is compressed.
 pub(crate) fn open(path: &Path, matrix: &MatrixSettings) -> Result<OpenFile, IngestError> {
     let failed = |error| IngestError::read(path, error);
@@ -224,11 +227,12 @@ impl Watch {
         if let Some(error) = meter.failure.take() {
             return Err(IngestError::read(path, error));
         }
-        let mut buffer = vec![0; READ_BYTES];
+        // Most files were read to their end: the first bytes that are asked for are few.
+        let mut buffer = vec![0; PROBE];
         loop {
             match meter.read(&mut buffer) {
                 Ok(0) => break,
-                Ok(_) => {}
+                Ok(_) => buffer.resize(READ_BYTES, 0),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(IngestError::read(path, error)),
             }

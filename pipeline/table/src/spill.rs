@@ -64,6 +64,8 @@ struct Day {
     slots: Vec<Slot>,
     /// Those in the temporary file.
     runs: Vec<Run>,
+    /// Those that were taken.
+    n_rows: u64,
     traits: Traits,
     /// The batch that its last row came with.
     last_batch: u64,
@@ -164,6 +166,7 @@ impl Spill {
         let slot = Slot { timestamp: timestamp.0, sequence: *sequence, piece, start: range.start as u32, length: range.len() as u32 };
         let day = self.days.entry(timestamp.day()).or_default();
         day.slots.push(slot);
+        day.n_rows += 1;
         day.last_batch = self.n_batches;
         if let Some(piece) = self.pieces.last_mut() {
             piece.n_rows += 1;
@@ -180,6 +183,11 @@ impl Spill {
     /// Days that have rows, in order.
     pub(crate) fn days(&self) -> Vec<i64> {
         self.days.keys().copied().collect()
+    }
+
+    /// Rows of a day, dropped ones too.
+    pub(crate) fn n_rows(&self, day: i64) -> u64 {
+        self.days.get(&day).map_or(0, |day| day.n_rows)
     }
 
     /// What the rows of a day have.

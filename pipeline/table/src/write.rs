@@ -168,26 +168,28 @@ impl Writing<'_> {
         let all_fields = fields(DECISION_COLUMNS).into_iter().chain(extra_fields(extras.iter().map(|(_, extra)| extra))).collect();
         let mut decisions = TableWriter::create(&self.file(&self.places.decisions, &name)?, all_fields)?;
         let mut layers = None;
-        let mut columns = RowColumns::new(&extras, self.shapes);
+        let n_all = self.spill.n_rows(day);
+        let n_left = |n_rows: u64| usize::try_from(n_all.saturating_sub(n_rows)).unwrap_or(CHUNK).min(CHUNK);
+        let mut columns = RowColumns::new(&extras, self.shapes, n_left(0));
         let mut n_rows = 0;
         self.each_row(day, |timestamp, _, row| {
             columns.push(timestamp, row);
             n_rows += 1;
             let (n_decisions, n_layers) = columns.lengths();
             if n_decisions >= CHUNK {
-                decisions.write(columns.finish_decisions())?;
+                decisions.write(columns.finish_decisions(n_left(n_rows)))?;
             }
             if n_layers >= CHUNK {
-                written.n_layers += self.write_layers(&name, &mut layers, &mut columns)?;
+                written.n_layers += self.write_layers(&name, &mut layers, &mut columns, CHUNK)?;
             }
             Ok(())
         })?;
         let (n_decisions, n_layers) = columns.lengths();
         if n_decisions > 0 {
-            decisions.write(columns.finish_decisions())?;
+            decisions.write(columns.finish_decisions(0))?;
         }
         if n_layers > 0 {
-            written.n_layers += self.write_layers(&name, &mut layers, &mut columns)?;
+            written.n_layers += self.write_layers(&name, &mut layers, &mut columns, 0)?;
         }
         let metadata = provenance(self.product_version, &digests_of(&traits.files, self.digests));
         let with_paths = |paths: &BTreeSet<String>| {
@@ -203,14 +205,20 @@ impl Writing<'_> {
         Ok(written)
     }
 
-    /// Writes the layers so far, how many; makes their file where there is none yet.
-    fn write_layers(&self, day: &str, writer: &mut Option<TableWriter>, columns: &mut RowColumns) -> Result<u64, TableError> {
+    /// Writes the layers so far, how many; makes their file where there is none yet. `n_expected`: layers that come before the next call.
+    fn write_layers(
+        &self,
+        day: &str,
+        writer: &mut Option<TableWriter>,
+        columns: &mut RowColumns,
+        n_expected: usize,
+    ) -> Result<u64, TableError> {
         let mut open = match writer.take() {
             Some(open) => open,
             None => TableWriter::create(&self.file(&self.places.layers, day)?, fields(LAYER_COLUMNS))?,
         };
         let (_, n_layers) = columns.lengths();
-        open.write(columns.finish_layers())?;
+        open.write(columns.finish_layers(n_expected))?;
         *writer = Some(open);
         Ok(n_layers as u64)
     }

@@ -7,14 +7,14 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::hash::BuildHasherDefault;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use arrow::array::{Array, ArrayRef, BooleanArray, StringArray};
 use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::joined::{TASK, assignments};
-use super::plain::{QUERY, as_text, columns_of_day, is_all_gateway, plain_tasks};
+use super::plain::{PlainDay, QUERY, as_text, columns_of_day};
 use super::{Assignment, GROUP, arrays, write_file};
 use crate::decisions::{Decisions, day_name};
 use crate::error::TableError;
@@ -64,13 +64,21 @@ fn write_in_parts(decisions: &Decisions, earlier: Option<EarlierAssignments<'_>>
         return Ok(());
     }
     let before = earlier.and_then(|earlier| Some((earlier, names_before(earlier.folder)?)));
-    let names = names_now(decisions, before.as_ref())?;
+    let (names, done) = names_now(decisions, before.as_ref(), to)?;
     let again = match &before {
         Some((earlier, before)) => days_to_write(&names, before, earlier.written),
         None => names.keys().copied().collect(),
     };
     let shared = shared_names(&names, &again);
-    let sought = write_plain_days(decisions, &again, &names, &shared, to)?;
+    let is_linked = |rows: &[Names]| !shared.is_empty() && rows.iter().flatten().any(|name| shared.contains(name));
+    let linked_days: BTreeSet<&str> = again.par_iter().copied().filter(|day| names.get(day).is_none_or(|rows| is_linked(rows))).collect();
+    for day in done.intersection(&linked_days) {
+        let path = to.join(format!("day={day}")).join(PART);
+        fs::remove_file(&path).map_err(|error| TableError::write(&path, error))?;
+    }
+    let undone: BTreeSet<&str> = again.difference(&done).copied().filter(|day| !linked_days.contains(day)).collect();
+    let mut sought = write_plain_days(decisions, &undone, to)?;
+    sought.extend(linked_days);
     let batches = batches(decisions, &sought, at_once);
     batches.par_iter().try_for_each(|batch| {
         let all = batch.iter().filter_map(|day| names.get(day)).flat_map(|rows| rows.iter().flatten().copied());
@@ -79,9 +87,9 @@ fn write_in_parts(decisions: &Decisions, earlier: Option<EarlierAssignments<'_>>
         let rows = assignments(&decisions.only(&sources))?;
         rows.chunk_by(|a, b| a.timestamp.day() == b.timestamp.day()).try_for_each(|rows| write_day(rows, batch, to))
     })?;
-    for (day, rows) in &names {
-        let folder = to.join(format!("day={day}"));
-        fs::create_dir_all(&folder).map_err(|error| TableError::write(&folder, error))?;
+    // One after another: folders of one folder are made one at a time, and threads would wait for each other.
+    for (day, rows) in names.iter().filter(|(day, _)| !done.contains(*day)) {
+        let folder = folder_of(day, to)?;
         match &before {
             Some((earlier, _)) if !again.contains(day) => {
                 let from = earlier.folder.join(format!("day={day}"));
@@ -95,21 +103,13 @@ fn write_in_parts(decisions: &Decisions, earlier: Option<EarlierAssignments<'_>>
     Ok(())
 }
 
-/// Writes the tasks of days that stand for themselves: days of a gateway's rows only, none of whose names stands in another day. Gives the
-/// days whose tasks have to be looked for.
-fn write_plain_days<'n>(
-    decisions: &Decisions,
-    days: &BTreeSet<&'n str>,
-    names: &NamesByDay<'_>,
-    shared: &NameSet,
-    to: &Path,
-) -> Result<BTreeSet<&'n str>, TableError> {
+/// Writes the tasks of days none of whose names stands in another day, where they have a gateway's rows only. Gives the other days: their
+/// tasks have to be looked for.
+fn write_plain_days<'n>(decisions: &Decisions, days: &BTreeSet<&'n str>, to: &Path) -> Result<BTreeSet<&'n str>, TableError> {
     let write = |day: &&'n str| -> Result<Option<&'n str>, TableError> {
-        let is_linked = names.get(day).is_none_or(|rows| !shared.is_empty() && rows.iter().flatten().any(|name| shared.contains(name)));
-        match if is_linked { None } else { plain_tasks(decisions, day)? } {
-            Some(columns) => write_columns(columns, day, to).map(|()| None),
-            None => Ok(Some(*day)),
-        }
+        let Some(plain) = PlainDay::read(decisions, day)? else { return Ok(Some(*day)) };
+        plain.write(&folder_of(day, to)?.join(PART))?;
+        Ok(None)
     };
     days.par_iter().filter_map(|day| write(day).transpose()).collect()
 }
@@ -125,35 +125,47 @@ fn write_day(rows: &[Assignment], wanted: &BTreeSet<&str>, to: &Path) -> Result<
 
 /// Writes the one file of a day.
 fn write_columns(columns: Vec<ArrayRef>, day: &str, to: &Path) -> Result<(), TableError> {
-    let folder = to.join(format!("day={day}"));
-    fs::create_dir_all(&folder).map_err(|error| TableError::write(&folder, error))?;
-    write_file(columns, &folder.join(PART))
+    write_file(columns, &folder_of(day, to)?.join(PART))
 }
 
-/// The names of every row: of days that were not written since, those that stand with the earlier tasks.
+/// The folder of a day, which is made where it is missing.
+fn folder_of(day: &str, to: &Path) -> Result<PathBuf, TableError> {
+    let folder = to.join(format!("day={day}"));
+    fs::create_dir_all(&folder).map_err(|error| TableError::write(&folder, error))?;
+    Ok(folder)
+}
+
+/// The names of every row: of days that were not written since, those that stand with the earlier tasks. Days of a gateway's rows only are
+/// read once: their tasks and names are written to `to` as if no other day had any of their names. Gives these days, too.
 fn names_now<'n>(
     decisions: &'n Decisions,
     before: Option<&'n (EarlierAssignments<'_>, BTreeMap<String, Vec<Names>>)>,
-) -> Result<NamesByDay<'n>, TableError> {
+    to: &Path,
+) -> Result<(NamesByDay<'n>, BTreeSet<&'n str>), TableError> {
     let days: Vec<&str> = decisions.days().map(|(day, _)| day).collect();
     let names = days.par_iter().map(|&day| {
         let known = before.filter(|(earlier, _)| !earlier.written.contains(day)).and_then(|(_, names)| names.get(day));
-        let rows = match known {
-            Some(rows) => Cow::Borrowed(rows.as_slice()),
-            None => Cow::Owned(names_of_day(decisions, day)?),
+        if let Some(rows) = known {
+            return Ok((day, Cow::Borrowed(rows.as_slice()), false));
+        }
+        let Some(plain) = PlainDay::read(decisions, day)? else {
+            return Ok((day, Cow::Owned(names_of_day(decisions, day)?), false));
         };
-        Ok((day, rows))
+        let rows: Vec<Names> = plain.tasks().map(|task| [digest(Some(task)); 2]).collect();
+        let folder = folder_of(day, to)?;
+        plain.write(&folder.join(PART))?;
+        write_names(&rows, &folder.join(NAMES))?;
+        Ok((day, Cow::Owned(rows), true))
     });
-    names.collect()
+    let names: Vec<(&str, Cow<'_, [Names]>, bool)> = names.collect::<Result<_, TableError>>()?;
+    let done = names.iter().filter(|(_, _, is_done)| *is_done).map(|(day, _, _)| *day).collect();
+    Ok((names.into_iter().map(|(day, rows, _)| (day, rows)).collect(), done))
 }
 
 /// The names of the rows of a day.
 fn names_of_day(decisions: &Decisions, day: &str) -> Result<Vec<Names>, TableError> {
     let (n_rows, [own_tasks, queries, groups]) = columns_of_day(decisions, day, ["query_id", QUERY, GROUP])?;
     let own_tasks = texts(own_tasks.as_ref());
-    if groups.as_ref().is_some_and(|groups| is_all_gateway(groups, queries.as_ref())) {
-        return Ok((0..n_rows).map(|row| [digest(text(own_tasks, row)); 2]).collect());
-    }
     let (queries, groups) = (queries.as_ref().and_then(|queries| queries.as_any().downcast_ref::<BooleanArray>()), groups.as_ref());
     let has_query = |row| queries.is_some_and(|queries| queries.is_valid(row) && queries.value(row));
     let (_, [ids, tasks]) = columns_of_day(decisions, day, ["trace_id", TASK])?;
@@ -224,11 +236,12 @@ fn shared_names(names: &NamesByDay<'_>, days: &BTreeSet<&str>) -> NameSet {
     /// Times that all names are looked through, at most: beyond, tables outgrow the cache instead.
     const MOST_PARTS: usize = 32;
     let n_names: usize = days.iter().filter_map(|day| names.get(day)).map(|rows| rows.len()).sum();
-    let n_parts = (n_names / TOGETHER + 1).min(MOST_PARTS) as u64;
-    let of_part = |part: u64| {
+    let n_parts = (n_names / TOGETHER + 1).next_power_of_two().min(MOST_PARTS);
+    let of_part = |part: usize| {
         // Tables go by the bits at both ends of a digest.
-        let is_in_part = |name: &u64| n_parts == 1 || (name >> 24) % n_parts == part;
-        let mut day_of: HashMap<u64, usize, BuildHasherDefault<Unhashed>> = HashMap::default();
+        let is_in_part = |name: &u64| (*name >> 24) as usize & (n_parts - 1) == part;
+        let room = (n_names / n_parts).min(TOGETHER);
+        let mut day_of: HashMap<u64, usize, BuildHasherDefault<Unhashed>> = HashMap::with_capacity_and_hasher(room, Default::default());
         let mut shared = Vec::new();
         for (position, rows) in days.iter().filter_map(|day| names.get(day)).enumerate() {
             for name in distinct(rows).filter(is_in_part) {
@@ -284,8 +297,9 @@ fn linked<'n>(mut found: NameSet, names: &NamesByDay<'n>) -> BTreeSet<&'n str> {
 const DIGEST: usize = blake3::OUT_LEN;
 
 fn write_names(rows: &[Names], path: &Path) -> Result<(), TableError> {
-    let mut bytes = vec![0; DIGEST];
-    bytes.extend(rows.iter().flatten().flat_map(|name| name.to_le_bytes()));
+    let mut bytes = Vec::with_capacity(DIGEST + size_of_val(rows));
+    bytes.resize(DIGEST, 0);
+    rows.iter().flatten().for_each(|name| bytes.extend_from_slice(&name.to_le_bytes()));
     let digest = blake3::hash(&bytes[DIGEST..]);
     bytes[..DIGEST].copy_from_slice(digest.as_bytes());
     fs::write(path, bytes).map_err(|error| TableError::write(path, error))

@@ -1,14 +1,16 @@
 //! The tasks of days that hold nothing but a gateway's rows: columns of the decisions, taken over as they stand.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, new_null_array};
 use arrow::compute::{cast, concat};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field};
 
 use super::joined::{CONTEXT_COUNT, CONTEXT_FOUND, ERROR, FALLBACK, HALLUCINATION, ROUTING_MS, flag, routing_time};
-use super::{ASSIGNMENT_COLUMNS, GROUP};
+use super::{ASSIGNMENT_COLUMNS, GROUP, table_metadata};
 use crate::decisions::Decisions;
+use crate::encoded::{EncodedFile, Origin};
 use crate::error::TableError;
 use crate::parquet_file::{TableReader, fields};
 
@@ -25,10 +27,20 @@ pub(super) fn columns_of_day<const N: usize>(
     day: &str,
     names: [&str; N],
 ) -> Result<(usize, [Option<ArrayRef>; N]), TableError> {
+    let files = decisions.files_by_day().filter(|(of, _)| *of == day);
+    columns_of(files.map(|(_, path)| TableReader::open(path)), names, decisions.folder())
+}
+
+/// As [`columns_of_day`], of some files in a folder.
+fn columns_of<const N: usize>(
+    readers: impl Iterator<Item = Result<TableReader, TableError>>,
+    names: [&str; N],
+    folder: &Path,
+) -> Result<(usize, [Option<ArrayRef>; N]), TableError> {
     let mut parts: [Vec<Option<ArrayRef>>; N] = std::array::from_fn(|_| Vec::new());
     let mut lengths = Vec::new();
-    for (_, path) in decisions.files_by_day().filter(|(of, _)| *of == day) {
-        let reader = TableReader::open(path)?;
+    for reader in readers {
+        let reader = reader?;
         let schema = reader.schema();
         let positions = names.map(|name| schema.index_of(name).ok());
         // Columns come in the order of the file.
@@ -43,7 +55,7 @@ pub(super) fn columns_of_day<const N: usize>(
             }
         }
     }
-    let failed = |error| TableError::columns(decisions.folder(), error);
+    let failed = |error| TableError::columns(folder, error);
     let mut whole: [Option<ArrayRef>; N] = std::array::from_fn(|_| None);
     for (whole, part) in whole.iter_mut().zip(&parts) {
         let Some(kind) = part.iter().flatten().map(|column| column.data_type().clone()).next() else { continue };
@@ -54,92 +66,125 @@ pub(super) fn columns_of_day<const N: usize>(
     Ok((lengths.iter().sum(), whole))
 }
 
-/// The tasks of a day whose rows are all a gateway's and of which no other day knows anything, as one array per column of `assignments`.
-/// Nothing where a row is another's, or where a column is not what this version writes: then the tasks have to be looked for.
-///
-/// # Errors
-/// [`TableError`] for a file that cannot be read.
-pub(super) fn plain_tasks(decisions: &Decisions, day: &str) -> Result<Option<Vec<ArrayRef>>, TableError> {
-    let names = [
-        "query_id",
-        "timestamp",
-        GROUP,
-        "policy_id",
-        "path",
-        "confidence",
-        "success",
-        QUERY,
-        ROUTING_MS,
-        CONTEXT_FOUND,
-        CONTEXT_COUNT,
-        FALLBACK,
-        ERROR,
-        HALLUCINATION,
-    ];
-    let (n_rows, columns) = columns_of_day(decisions, day, names)?;
-    let [tasks, times, groups, methods, paths, confidences, successes, queries, logged @ ..] = columns;
-    let (Some(tasks), Some(times), Some(groups), Some(methods), Some(paths)) = (tasks, times, groups, methods, paths) else {
-        return Ok(None);
-    };
-    let is_gateway = is_all_gateway(&groups, queries.as_ref());
-    let (is_whole, is_sorted) = ([&tasks, &methods, &paths].iter().all(|column| column.null_count() == 0), is_sorted(&times, &tasks));
-    if !(is_gateway && is_whole && is_sorted) {
-        return Ok(None);
-    }
-    let mut texts = Vec::new();
-    for column in &logged {
-        match column.as_ref().map(as_text) {
-            None => texts.push(None),
-            Some(Some(text)) => texts.push(Some(text)),
-            Some(None) => return Ok(None),
+/// The tasks of a day whose rows are all a gateway's, as far as no other day knows anything of them.
+pub(super) struct PlainDay {
+    decisions: EncodedFile,
+    /// The columns of `assignments`.
+    columns: Vec<Origin>,
+    tasks: StringArray,
+}
+
+impl PlainDay {
+    /// Reads a day. Nothing where a row is another's, or where a column is not what this version writes: then the tasks have to be looked
+    /// for.
+    ///
+    /// # Errors
+    /// [`TableError`] for a file that cannot be read.
+    pub(super) fn read(decisions: &Decisions, day: &str) -> Result<Option<Self>, TableError> {
+        let files: Vec<&Path> = decisions.files_by_day().filter(|(of, _)| *of == day).map(|(_, path)| path).collect();
+        let [path] = files[..] else { return Ok(None) };
+        let file = EncodedFile::open(path)?;
+        let (Some(group), Some(query)) = (file.position(GROUP), file.position(QUERY)) else { return Ok(None) };
+        if file.n_nulls(group) != Some(0) || !file.has_empty_texts_only(query) {
+            return Ok(None);
         }
+        let fields = fields(ASSIGNMENT_COLUMNS);
+        let same =
+            [("query_id", "task_id"), ("timestamp", "timestamp"), ("path", "path"), ("confidence", "confidence"), ("success", "success")];
+        let mut origins = Vec::new();
+        for (from, to) in same {
+            let field = fields.iter().find(|field| field.name() == to);
+            origins.extend(field.map(|field| origin(&file, from, field)).transpose()?.flatten());
+        }
+        let Ok([task, time, path, confidence, success]) = <[Origin; 5]>::try_from(origins) else { return Ok(None) };
+        let names = ["query_id", "timestamp", GROUP, "policy_id", ROUTING_MS, CONTEXT_FOUND, CONTEXT_COUNT, FALLBACK, ERROR, HALLUCINATION];
+        let (n_rows, columns) = columns_of([file.reader()].into_iter(), names, decisions.folder())?;
+        let [Some(tasks), Some(times), Some(groups), Some(methods), logged @ ..] = columns else { return Ok(None) };
+        if [&tasks, &groups, &methods].iter().any(|column| *column.data_type() != DataType::Utf8 || column.null_count() > 0)
+            || !is_sorted(&times, &tasks)
+        {
+            return Ok(None);
+        }
+        let mut texts = Vec::new();
+        for column in &logged {
+            match column.as_ref().map(as_text) {
+                None => texts.push(None),
+                Some(Some(text)) => texts.push(Some(text)),
+                Some(None) => return Ok(None),
+            }
+        }
+        let none = |kind: DataType| Origin::Values(new_null_array(&kind, n_rows));
+        let [routing_ms, context_found, fallback, routing_error, hallucination] = logged_columns(&texts, n_rows).map(Origin::Values);
+        let columns = vec![
+            task,
+            time,
+            Origin::Values(groups),
+            Origin::Values(methods),
+            path,
+            confidence,
+            none(DataType::Utf8),
+            none(DataType::Utf8),
+            success,
+            none(DataType::Float64),
+            none(DataType::Float64),
+            routing_ms,
+            context_found,
+            fallback,
+            routing_error,
+            none(DataType::Boolean),
+            hallucination,
+            none(DataType::Utf8),
+        ];
+        let tasks = tasks.as_any().downcast_ref::<StringArray>().cloned();
+        Ok(tasks.map(|tasks| Self { decisions: file, columns, tasks }))
     }
+
+    /// The task of every row.
+    pub(super) fn tasks(&self) -> impl Iterator<Item = &str> {
+        self.tasks.iter().map(Option::unwrap_or_default)
+    }
+
+    /// Writes the tasks as a Parquet file.
+    ///
+    /// # Errors
+    /// [`TableError`] for a file that cannot be written.
+    pub(super) fn write(&self, path: &Path) -> Result<(), TableError> {
+        self.decisions.write_with(fields(ASSIGNMENT_COLUMNS), &self.columns, &table_metadata(), path)
+    }
+}
+
+/// A column of the decisions as one of the tasks': as it is encoded where it can be. Nothing where it is not what this version writes.
+fn origin(file: &EncodedFile, name: &str, field: &Field) -> Result<Option<Origin>, TableError> {
+    if let Some(position) = file.position(name).filter(|position| file.is_written_as(*position, field)) {
+        return Ok(Some(Origin::Taken(position)));
+    }
+    let (n_rows, [column]) = columns_of([file.reader()].into_iter(), [name], file.path())?;
+    let values = column.unwrap_or_else(|| new_null_array(field.data_type(), n_rows));
+    let is_ours = values.data_type() == field.data_type() && (field.is_nullable() || values.null_count() == 0);
+    Ok(is_ours.then_some(Origin::Values(values)))
+}
+
+/// What a gateway logged beside what it must: routing time, whether context was found, fallback, error, hallucination. `texts`: the columns
+/// of [`ROUTING_MS`], [`CONTEXT_FOUND`], [`CONTEXT_COUNT`], [`FALLBACK`], [`ERROR`] and [`HALLUCINATION`].
+fn logged_columns(texts: &[Option<StringArray>], n_rows: usize) -> [ArrayRef; 5] {
     let text = |column: usize, row: usize| -> Option<&str> {
         let texts = texts.get(column)?.as_ref()?;
         texts.is_valid(row).then(|| texts.value(row))
     };
-    let all = |kind: DataType, present: bool, make: &dyn Fn() -> ArrayRef| if present { make() } else { new_null_array(&kind, n_rows) };
-    let flags = |column: usize| {
-        let make = || -> ArrayRef { Arc::new((0..n_rows).map(|row| flag(text(column, row))).collect::<BooleanArray>()) };
-        all(DataType::Boolean, texts[column].is_some(), &make)
+    let is_there = |column: usize| texts.get(column).is_some_and(Option::is_some);
+    let flags = |of: &[usize], get: &dyn Fn(usize) -> Option<bool>| -> ArrayRef {
+        match of.iter().any(|column| is_there(*column)) {
+            true => Arc::new((0..n_rows).map(get).collect::<BooleanArray>()),
+            false => new_null_array(&DataType::Boolean, n_rows),
+        }
     };
-    let routing_ms = || -> ArrayRef { Arc::new((0..n_rows).map(|row| routing_time(text(0, row))).collect::<Float64Array>()) };
-    let context_found = || -> ArrayRef {
-        let found = |row| flag(text(1, row)).or(text(2, row).and_then(|text| text.parse().ok()).map(|count: f64| count > 0.0));
-        Arc::new((0..n_rows).map(found).collect::<BooleanArray>())
+    let routing_ms: ArrayRef = match is_there(0) {
+        true => Arc::new((0..n_rows).map(|row| routing_time(text(0, row))).collect::<Float64Array>()),
+        false => new_null_array(&DataType::Float64, n_rows),
     };
-    let none = |kind: DataType| new_null_array(&kind, n_rows);
-    let arrays = vec![
-        tasks,
-        times,
-        groups,
-        methods,
-        paths,
-        confidences.unwrap_or_else(|| none(DataType::Float64)),
-        none(DataType::Utf8),
-        none(DataType::Utf8),
-        successes.unwrap_or_else(|| none(DataType::Boolean)),
-        none(DataType::Float64),
-        none(DataType::Float64),
-        all(DataType::Float64, texts[0].is_some(), &routing_ms),
-        all(DataType::Boolean, texts[1].is_some() || texts[2].is_some(), &context_found),
-        flags(3),
-        flags(4),
-        none(DataType::Boolean),
-        flags(5),
-        none(DataType::Utf8),
-    ];
-    let is_ours = fields(ASSIGNMENT_COLUMNS).iter().zip(&arrays).all(|(field, array)| field.data_type() == array.data_type());
-    Ok(is_ours.then_some(arrays))
-}
-
-/// Whether every row names a group and none has a query. `queries`: what [`columns_of_day`] gives for [`QUERY`].
-pub(super) fn is_all_gateway(groups: &ArrayRef, queries: Option<&ArrayRef>) -> bool {
-    let are_empty = |queries: &ArrayRef| {
-        let has_text = queries.as_any().downcast_ref::<BooleanArray>();
-        has_text.is_some_and(|has_text| has_text.null_count() == 0 && has_text.true_count() == 0)
-    };
-    groups.null_count() == 0 && *groups.data_type() == DataType::Utf8 && queries.is_some_and(are_empty)
+    let has_context = |row| flag(text(1, row)).or(text(2, row).and_then(|text| text.parse().ok()).map(|count: f64| count > 0.0));
+    let [fallback, error, hallucination] = [3, 4, 5].map(|column| flags(&[column], &|row| flag(text(column, row))));
+    [routing_ms, flags(&[1, 2], &has_context), fallback, error, hallucination]
 }
 
 /// Whether each row has a text; a column of something else as it is.
@@ -172,6 +217,7 @@ pub(super) fn as_text(column: &ArrayRef) -> Option<StringArray> {
 mod tests {
     use super::*;
     use crate::IngestSettings;
+    use crate::assignments::{arrays, assignments, write_file};
     use crate::corpus::Run;
     use crate::formats::samples;
 
@@ -186,5 +232,38 @@ mod tests {
         let (n_rows, [ids, groups, none]) = columns_of_day(&decisions, "2026-01-05", ["trace_id", GROUP, "no such column"]).unwrap();
         let valid = |column: Option<ArrayRef>| column.map(|column| (0..column.len()).map(|row| column.is_valid(row)).collect::<Vec<_>>());
         assert_eq!((n_rows, valid(ids), valid(groups), none.is_none()), (2, Some(vec![true, true]), Some(vec![false, true]), true));
+    }
+
+    #[test]
+    fn a_day_that_is_taken_over_is_the_file_that_its_tasks_would_become() {
+        // More rows than a page, and a row group, may hold; outcomes begin after the first batch of rows.
+        let n_rows = 33_000;
+        let line = |row: usize, rest: &str| {
+            let (path, group) = (["a", "b", "longer"][row % 3], ["control", "treatment"][row % 2]);
+            let time = format!("2026-01-05T{:02}:{:02}:{:02}Z", row / 3600, row / 60 % 60, row % 60);
+            format!(
+                "{{\"timestamp\":\"{time}\",\"task_id\":\"t{row}\",\"method\":\"ml\",\"selected_master\":\"{path}\",\"ab_test_group\":\"{group}\"{rest}}}\n"
+            )
+        };
+        let of = |n_rows: usize, rest: &dyn Fn(usize) -> String| {
+            let log: String = (0..n_rows).map(|row| line(row, &rest(row))).collect();
+            let run = Run::of(log.as_bytes());
+            let decisions = Decisions::open(&run.folder.path().join("decisions")).unwrap();
+            let [taken, made] = ["taken", "made"].map(|name| run.folder.path().join(name));
+            let plain = PlainDay::read(&decisions, "2026-01-05").unwrap();
+            write_file(arrays(&assignments(&decisions).unwrap()), &made).unwrap();
+            plain.map(|plain| {
+                plain.write(&taken).unwrap();
+                assert_eq!(plain.tasks().next(), Some("t0"));
+                std::fs::read(taken).unwrap() == std::fs::read(made).unwrap()
+            })
+        };
+        let full = |row: usize| format!(r#","confidence":0.{},"outcome":"completed","latency_ms":{row},"fallback":"x""#, row % 10);
+        assert_eq!(of(n_rows, &full), Some(true));
+        assert_eq!(of(n_rows, &|_| String::new()), Some(true));
+        let late = |row: usize| if row < 9_000 { String::new() } else { full(row) };
+        assert_eq!(of(n_rows, &late), Some(true), "columns that are compressed in one file only are encoded anew");
+        let some = |row: usize| if row.is_multiple_of(7) { String::new() } else { full(row) };
+        assert_eq!((of(n_rows, &some), of(100, &some), of(100, &|_| String::new())), (Some(true), Some(true), Some(true)));
     }
 }

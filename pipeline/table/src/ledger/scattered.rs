@@ -17,13 +17,17 @@ const HELD: usize = 1 << 19;
 /// Bytes of a run that are read at once.
 const BUFFER: usize = 32 << 10;
 
+/// Rows that are fetched from memory at once: they stay in the cache.
+const GATHERED: usize = 256;
+
 /// Rows of one day.
 #[derive(Default)]
 pub(crate) struct OfDay {
     day: i64,
     /// Whether the day has to be written.
     pub(crate) is_touched: bool,
-    held: Vec<Entry>,
+    /// Places of its rows in memory.
+    held: Vec<u32>,
     /// Offsets and lengths of what is in the temporary file.
     runs: Vec<(u64, u64)>,
 }
@@ -38,7 +42,10 @@ impl OfDay {
 #[derive(Default)]
 pub(crate) struct Scattered {
     days: HashMap<u64, OfDay, BuildHasherDefault<Unhashed>>,
-    n_held: usize,
+    /// Rows in memory, of all days.
+    held: Vec<Entry>,
+    /// How many of them days know of.
+    n_noted: u32,
     file: Option<NamedTempFile>,
     written: u64,
 }
@@ -46,14 +53,25 @@ pub(crate) struct Scattered {
 impl Scattered {
     /// Adds a row and gives its day. Rows come in the order of their ids. `folder`: where the temporary file is made when it is needed.
     pub(crate) fn push(&mut self, row: Entry, folder: &Path) -> io::Result<&mut OfDay> {
-        if self.n_held == HELD {
+        if self.held.len() == HELD {
             self.flush(folder)?;
         }
-        self.n_held += 1;
+        self.held.push(row);
+        Ok(self.note(&row))
+    }
+
+    /// Notes the next one of the rows that [`Self::hold`] is given, and gives its day.
+    pub(crate) fn note(&mut self, row: &Entry) -> &mut OfDay {
         let day = row.day();
         let of_day = self.days.entry(spread(day)).or_insert_with(|| OfDay { day, ..OfDay::default() });
-        of_day.held.push(row);
-        Ok(of_day)
+        of_day.held.push(self.n_noted);
+        self.n_noted += 1;
+        of_day
+    }
+
+    /// Takes all rows, which were noted in this order.
+    pub(crate) fn hold(&mut self, rows: Vec<Entry>) {
+        self.held = rows;
     }
 
     fn flush(&mut self, folder: &Path) -> io::Result<()> {
@@ -63,16 +81,17 @@ impl Scattered {
         };
         let mut out = BufWriter::with_capacity(1 << 20, &file);
         for of_day in self.days.values_mut().filter(|of_day| !of_day.held.is_empty()) {
-            let rows = std::mem::take(&mut of_day.held);
-            let length = (rows.len() * ENTRY_BYTES) as u64;
-            rows.iter().try_for_each(|row| write_entry(row, &mut out))?;
+            let places = std::mem::take(&mut of_day.held);
+            let length = (places.len() * ENTRY_BYTES) as u64;
+            places.iter().filter_map(|place| self.held.get(*place as usize)).try_for_each(|row| write_entry(row, &mut out))?;
             of_day.runs.push((self.written, length));
             self.written += length;
         }
         out.flush()?;
         drop(out);
         self.file = Some(file);
-        self.n_held = 0;
+        self.held.clear();
+        self.n_noted = 0;
         Ok(())
     }
 
@@ -89,8 +108,15 @@ impl Scattered {
     /// The rows of a day in the order of their ids.
     pub(crate) fn rows(&self, day: i64) -> Rows<'_> {
         let of_day = self.days.get(&spread(day));
-        let (runs, held) = of_day.map_or((&[][..], &[][..]), |of_day| (&of_day.runs, &of_day.held));
-        Rows { file: self.file.as_ref(), runs: runs.iter(), run: None, held: held.iter() }
+        let (runs, places) = of_day.map_or((&[][..], &[][..]), |of_day| (&of_day.runs, &of_day.held));
+        Rows {
+            file: self.file.as_ref(),
+            runs: runs.iter(),
+            run: None,
+            held: &self.held,
+            places: places.iter(),
+            gathered: Vec::new().into_iter(),
+        }
     }
 }
 
@@ -106,7 +132,10 @@ pub(crate) struct Rows<'s> {
     file: Option<&'s NamedTempFile>,
     runs: std::slice::Iter<'s, (u64, u64)>,
     run: Option<BufReader<io::Take<File>>>,
-    held: std::slice::Iter<'s, Entry>,
+    held: &'s [Entry],
+    places: std::slice::Iter<'s, u32>,
+    /// The next ones from memory.
+    gathered: std::vec::IntoIter<Entry>,
 }
 
 impl Rows<'_> {
@@ -119,12 +148,21 @@ impl Rows<'_> {
                 return Ok(Some(row));
             }
             let (Some((offset, length)), Some(file)) = (self.runs.next(), self.file) else {
-                return Ok(self.held.next().copied());
+                return Ok(self.next_held());
             };
             let mut file = File::open(file.path())?;
             file.seek(SeekFrom::Start(*offset))?;
             self.run = Some(BufReader::with_capacity(BUFFER, file.take(*length)));
         }
+    }
+
+    /// The next row from memory. Rows of a day lie far apart there: they are fetched together, so that one need not wait for another.
+    fn next_held(&mut self) -> Option<Entry> {
+        if self.gathered.len() == 0 {
+            let places = self.places.by_ref().take(GATHERED);
+            self.gathered = places.filter_map(|place| self.held.get(*place as usize)).copied().collect::<Vec<_>>().into_iter();
+        }
+        self.gathered.next()
     }
 }
 
@@ -150,5 +188,18 @@ mod tests {
         assert_eq!((ids(-1), ids(0), ids(1)), (vec![0, 3, 6], vec![1, 2, 4, 5, 7, 8], vec![]));
         assert_eq!(scattered.days(), BTreeSet::from([-1, 0]));
         assert_eq!(scattered.touched().collect::<Vec<_>>(), [-1]);
+    }
+
+    #[test]
+    fn rows_that_are_held_as_they_were_noted_come_by_day() {
+        let rows: Vec<Entry> = (0..6).map(|id| Entry { id, timestamp: if id % 3 == 0 { -1 } else { 1 }, ..Entry::default() }).collect();
+        let mut scattered = Scattered::default();
+        rows.iter().for_each(|row| scattered.note(row).is_touched |= row.id == 4);
+        scattered.hold(rows);
+        let ids = |day| {
+            let mut rows = scattered.rows(day);
+            std::iter::from_fn(|| rows.next().unwrap()).map(|row| row.id).collect::<Vec<_>>()
+        };
+        assert_eq!((ids(-1), ids(0), scattered.touched().collect::<Vec<_>>()), (vec![0, 3], vec![1, 2, 4, 5], vec![0]));
     }
 }
