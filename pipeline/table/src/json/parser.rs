@@ -21,7 +21,16 @@ pub(crate) struct Parser<'a, 'c, C> {
 
 impl<'a, 'c, C: Clean> Parser<'a, 'c, C> {
     pub(crate) fn new(text: &'a str, arena: &'a Bump, max_depth: usize, clean: &'c mut C) -> Self {
-        Self { text, at: 0, arena, clean, items: collections::Vec::new_in(arena), pairs: collections::Vec::new_in(arena), depth: 0, max_depth }
+        Self {
+            text,
+            at: 0,
+            arena,
+            clean,
+            items: collections::Vec::new_in(arena),
+            pairs: collections::Vec::new_in(arena),
+            depth: 0,
+            max_depth,
+        }
     }
 
     /// The value, or nothing where the text is no JSON.
