@@ -85,21 +85,32 @@ def duckdb_type(of):
     return duckdb_type(of[0]) + "[]" if isinstance(of, list) else of
 
 
-def by_duckdb():
+def taken_apart(name):
+    """A dotted name as an expression with that name."""
+    return ".".join(f'"{part}"' for part in name.split(".")) + f' AS "{name}"'
+
+
+def on_logs(*statements):
+    """Runs statements that read from LOGS."""
     import duckdb
 
     connection = duckdb.connect()
     connection.execute("SET threads = 2")
     columns = ", ".join(f"'{name}': '{duckdb_type(of)}'" for name, of in SCHEMA.items())
-    quoted = ["timestamp::TIMESTAMPTZ AS timestamp" if name == "timestamp" else ".".join(f'"{part}"' for part in name.split(".")) + f' AS "{name}"' for name in leaves(SCHEMA)]
-    connection.execute(f"COPY (SELECT {', '.join(quoted)} FROM read_json('{logs}', format = 'newline_delimited', columns = {{{columns}}})) TO '{out}' (FORMAT parquet)")
+    for statement in statements:
+        connection.execute(statement.replace("LOGS", f"read_json('{logs}', format = 'newline_delimited', columns = {{{columns}}})"))
     return duckdb.__version__
+
+
+def by_duckdb():
+    columns = ["timestamp::TIMESTAMPTZ AS timestamp" if name == "timestamp" else taken_apart(name) for name in leaves(SCHEMA)]
+    return on_logs(f"COPY (SELECT {', '.join(columns)} FROM LOGS) TO '{out}' (FORMAT parquet)")
 
 
 # The tables of formats that routewright makes two of: columns of its decisions, and of the other table.
 TABLES = {
     "cortex": (
-        ", ".join(f'{name} AS "{name}"' if "." not in name else ".".join(f'"{part}"' for part in name.split(".")) + f' AS "{name}"' for name in leaves(CORTEX) if name != "routing_layers"),
+        ", ".join(taken_apart(name) for name in leaves(CORTEX) if name != "routing_layers"),
         "layers",
         "SELECT event_id AS trace_id, timestamp, layer.layer_id, layer.layer_name, layer.success, layer.confidence, layer.threshold, "
         "layer.selected_master AS selected_path, layer.latency_ms FROM (SELECT event_id, timestamp, unnest(routing_layers) AS layer FROM log) WHERE layer.attempted",
@@ -116,16 +127,12 @@ TABLES = {
 
 
 def tables_by_duckdb():
-    import duckdb
-
-    connection = duckdb.connect()
-    connection.execute("SET threads = 2")
-    columns = ", ".join(f"'{name}': '{duckdb_type(of)}'" for name, of in SCHEMA.items())
-    decisions, _, more, _ = TABLES[kind]
-    connection.execute(f"CREATE TEMP TABLE log AS SELECT * REPLACE (timestamp::TIMESTAMPTZ AS timestamp) FROM read_json('{logs}', format = 'newline_delimited', columns = {{{columns}}})")
-    connection.execute(f"COPY (SELECT {decisions} FROM log) TO '{out}' (FORMAT parquet)")
-    connection.execute(f"COPY ({more}) TO '{out}.more' (FORMAT parquet)")
-    return duckdb.__version__
+    decisions, _, second, _ = TABLES[kind]
+    return on_logs(
+        "CREATE TEMP TABLE log AS SELECT * REPLACE (timestamp::TIMESTAMPTZ AS timestamp) FROM LOGS",
+        f"COPY (SELECT {decisions} FROM log) TO '{out}' (FORMAT parquet)",
+        f"COPY ({second}) TO '{out}.more' (FORMAT parquet)",
+    )
 
 
 def by_polars():

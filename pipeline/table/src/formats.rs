@@ -71,6 +71,7 @@ pub(crate) mod samples {
 
     use bumpalo::Bump;
     use routewright_domain::{Decision, LayerAttempt};
+    use serde_json::Value;
 
     use super::{Format, Reading};
     use crate::json::Json;
@@ -88,6 +89,21 @@ pub(crate) mod samples {
     /// The decision that a format makes of a record.
     pub(crate) fn decision(format: &Format, text: &str) -> Result<Decision, Rejection> {
         parsed(format, text).map(|(decision, _)| decision)
+    }
+
+    /// Every place in a record, as the pointers of its values, parents first.
+    pub(crate) fn places(record: &Value) -> Vec<String> {
+        fn add(value: &Value, at: &str, found: &mut Vec<String>) {
+            found.push(at.to_owned());
+            match value {
+                Value::Object(map) => map.iter().for_each(|(key, value)| add(value, &format!("{at}/{key}"), found)),
+                Value::Array(items) => items.iter().enumerate().for_each(|(item, value)| add(value, &format!("{at}/{item}"), found)),
+                _ => {}
+            }
+        }
+        let mut found = Vec::new();
+        add(record, "", &mut found);
+        found
     }
 
     /// An e009 record with every key.

@@ -242,16 +242,6 @@ mod tests {
         EVENT.check(&Json::parse(&event.to_string(), &Bump::new()).unwrap())
     }
 
-    /// Every place in an event, as the pointers of its values, parents first.
-    fn places(value: &Value, at: &str, found: &mut Vec<String>) {
-        found.push(at.to_owned());
-        match value {
-            Value::Object(map) => map.iter().for_each(|(key, value)| places(value, &format!("{at}/{key}"), found)),
-            Value::Array(items) => items.iter().enumerate().for_each(|(at_item, value)| places(value, &format!("{at}/{at_item}"), found)),
-            _ => {}
-        }
-    }
-
     /// Values of every type, and those at the borders of the constraints.
     fn junk() -> Vec<Value> {
         vec![
@@ -292,8 +282,7 @@ mod tests {
     fn one_damage_anywhere_is_judged_as_the_schema_judges_it() {
         let (validator, event) = (validator(), serde_json::from_str::<Value>(samples::CORTEX).unwrap());
         assert!(validator.is_valid(&event));
-        let mut all = Vec::new();
-        places(&event, "", &mut all);
+        let all = samples::places(&event);
         let (mut n_refused, mut n_taken) = (0, 0);
         for place in &all {
             for value in junk() {
@@ -320,8 +309,7 @@ mod tests {
         fn several_damages_are_judged_as_the_schema_judges_them(damages in proptest::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 1..4)) {
             let (validator, mut event) = (validator(), serde_json::from_str::<Value>(samples::CORTEX).unwrap());
             for (place, value) in damages {
-                let mut all = Vec::new();
-                places(&event, "", &mut all);
+                let all = samples::places(&event);
                 *event.pointer_mut(&all[place.index(all.len())]).unwrap() = junk()[value.index(junk().len())].clone();
             }
             prop_assert_eq!(checked(&event).is_ok(), validator.is_valid(&event), "{}", event);
