@@ -238,6 +238,18 @@ pub(crate) struct Extras {
     pairs: Vec<(u64, ExtraKind)>,
 }
 
+/// A dotted name that comes again and again, with the key that it has in the part of the records at hand.
+pub(crate) struct DottedName {
+    name: Box<str>,
+    key: Option<(u64, Key)>,
+}
+
+impl DottedName {
+    pub(crate) fn new(name: String) -> Self {
+        Self { name: name.into(), key: None }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct ExtraSlot {
     key: Key,
@@ -330,24 +342,24 @@ impl Extras {
         self.ignored.push(key);
     }
 
-    /// Takes a value that is no object under a dotted name. `key`: its key, with the part of the records that it is of.
-    pub(crate) fn take_known(&mut self, name: &str, key: &mut Option<(u64, Key)>, value: &Json<'_>) {
-        let key = self.known_key(name, key);
+    /// Takes a value that is no object under a dotted name.
+    pub(crate) fn take_named(&mut self, name: &mut DottedName, value: &Json<'_>) {
+        let key = self.key_named(name);
         self.take_scalar(key, value);
     }
 
-    /// Counts a dotted name whose value has no column. `key`: as [`Self::take_known`] has it.
-    pub(crate) fn ignore_known(&mut self, name: &str, key: &mut Option<(u64, Key)>) {
-        let key = self.known_key(name, key);
+    /// Counts a dotted name whose value has no column.
+    pub(crate) fn ignore_named(&mut self, name: &mut DottedName) {
+        let key = self.key_named(name);
         self.ignored.push(key);
     }
 
-    fn known_key(&mut self, name: &str, known: &mut Option<(u64, Key)>) -> Key {
-        match known {
-            Some((part, key)) if *part == self.part => *key,
+    fn key_named(&mut self, name: &mut DottedName) -> Key {
+        match name.key {
+            Some((part, key)) if part == self.part => key,
             _ => {
-                let key = self.keys.key(name);
-                *known = Some((self.part, key));
+                let key = self.keys.key(&name.name);
+                name.key = Some((self.part, key));
                 key
             }
         }

@@ -2,7 +2,7 @@
 //! the next in one piece, and what becomes of every value is known from its place. Records that have another outline, or that anything is
 //! wrong with, are read key by key; nothing tells both ways apart but the time they take.
 
-use crate::extras::Key;
+use crate::draft::DottedName;
 use crate::formats::{self, Field, Format, LAYERS, Reading, Rule, TOP, Take, field};
 use crate::json::{Everything, Json, Parser};
 use crate::redact::{Cleaner, KeySays};
@@ -47,10 +47,10 @@ struct Value {
 enum Effect {
     /// What its field says.
     Take(Take),
-    /// It is a further scalar of that name, whose key is the one that is known since.
-    Scalar { name: Box<str>, key: Option<(u64, Key)> },
+    /// It is a further scalar of that name.
+    Scalar(DottedName),
     /// It is counted as ignored under that name.
-    Ignored { name: Box<str>, key: Option<(u64, Key)> },
+    Ignored(DottedName),
     /// Nothing: null in the place of an object.
     Null,
     /// A list of layers that has none.
@@ -63,6 +63,8 @@ const MAX_STEPS: usize = 4096;
 const MAX_KEYS: usize = 64;
 /// How far [`Outlines::worth`] goes up and down.
 const MOST_WORTH: i32 = 64;
+/// Records of a piece that are looked at in vain where those before were.
+const CHANCES: i32 = 16;
 
 impl Default for Outlines {
     fn default() -> Self {
@@ -75,6 +77,11 @@ impl Outlines {
     #[cfg(test)]
     pub(crate) fn worthless() -> Self {
         Self { worth: -MOST_WORTH, ..Self::default() }
+    }
+
+    /// Begins a piece of the records: those before say little of it where they were of another file.
+    pub(crate) fn begin_piece(&mut self) {
+        self.worth = self.worth.max(CHANCES - MOST_WORTH);
     }
 
     /// Whether records are so much alike that a look at their outlines is worth its time.
@@ -121,8 +128,13 @@ impl Outlines {
         let mut everything = Everything;
         let parser = Parser::new(text, &arena, usize::MAX, &mut everything);
         let mut tracer = Tracer { text, parser, cleaner, from: 0, depth: 0, found: Vec::new() };
-        if tracer.record(format.fields, schema).is_none() || self.steps.len() + tracer.found.len() > MAX_STEPS {
+        if tracer.record(format.fields, schema).is_none() || tracer.found.len() >= MAX_STEPS {
             return;
+        }
+        // Where there are too many, those that still come are learned again.
+        if self.steps.len() + tracer.found.len() > MAX_STEPS {
+            self.steps.truncate(1);
+            self.steps[0].next.clear();
         }
         let mut at = 0;
         for (before, place) in tracer.found {
@@ -152,10 +164,10 @@ impl Value {
                 let nobody_reads_it = formats::Key { prefix: TOP, position: None, name: "" };
                 return reading.take(*take, &nobody_reads_it, value).ok();
             }
-            (Effect::Scalar { .. }, Json::Object(_)) => return None,
-            (Effect::Scalar { .. }, Json::Null) | (Effect::Null, Json::Null) => {}
-            (Effect::Scalar { name, key }, value) => reading.draft.extras.take_known(name, key, value),
-            (Effect::Ignored { name, key }, _) => reading.draft.extras.ignore_known(name, key),
+            (Effect::Scalar(_), Json::Object(_)) => return None,
+            (Effect::Scalar(_) | Effect::Null, Json::Null) => {}
+            (Effect::Scalar(name), value) => reading.draft.extras.take_named(name, value),
+            (Effect::Ignored(name), _) => reading.draft.extras.ignore_named(name),
             (Effect::NoLayers, Json::List([])) => reading.has_layers = true,
             (Effect::Null | Effect::NoLayers, _) => return None,
         }
@@ -226,10 +238,10 @@ impl<'t> Tracer<'t, '_, '_, '_> {
                     self.object(&[], &Others::Scalars(format!("{prefix}.{key}")), rule, None)?;
                 }
                 (None, _, Others::Scalars(prefix)) => {
-                    self.value(value(Effect::Scalar { name: format!("{prefix}.{key}").into(), key: None }))?;
+                    self.value(value(Effect::Scalar(DottedName::new(format!("{prefix}.{key}")))))?;
                 }
                 (None, _, Others::Ignored(prefix)) => {
-                    self.value(value(Effect::Ignored { name: format!("{prefix}.{key}").into(), key: None }))?;
+                    self.value(value(Effect::Ignored(DottedName::new(format!("{prefix}.{key}")))))?;
                 }
             }
             mark = self.parser.mark()?;
@@ -273,16 +285,6 @@ mod tests {
     use crate::pieces::tests::{parsed_by_key, parsed_by_outline};
     use crate::redact::{RedactSettings, Redactor};
 
-    /// Every place in a record, as the pointers of its values.
-    fn places(value: &Value, at: &str, found: &mut Vec<String>) {
-        found.push(at.to_owned());
-        match value {
-            Value::Object(map) => map.iter().for_each(|(key, value)| places(value, &format!("{at}/{key}"), found)),
-            Value::Array(items) => items.iter().enumerate().for_each(|(at_item, value)| places(value, &format!("{at}/{at_item}"), found)),
-            _ => {}
-        }
-    }
-
     fn junk() -> Vec<Value> {
         vec![
             json!(null),
@@ -313,8 +315,7 @@ mod tests {
     fn damaged(sample: &str, damages: &[Damage], way: u8) -> String {
         let mut record: Value = serde_json::from_str(sample).unwrap();
         for (place, value, kind) in damages {
-            let mut all = Vec::new();
-            places(&record, "", &mut all);
+            let all = samples::places(&record);
             let (at, value) = (&all[place.index(all.len())], junk()[value.index(junk().len())].clone());
             match (kind % 3, at.rsplit_once('/')) {
                 (0, Some((parent, key))) => {

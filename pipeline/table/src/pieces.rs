@@ -178,6 +178,7 @@ impl<'s> Task<'s> {
     fn parse_piece(&mut self, batch: &Batch, positions: Range<usize>) -> Option<Piece> {
         let mut redacted = RedactCounts::new();
         self.rows.clear();
+        self.outlines.begin_piece();
         let parse = |position: usize| {
             let record = &batch.records[position];
             let bytes = &batch.bytes[record.range.clone()];
@@ -325,5 +326,24 @@ pub(crate) mod tests {
     pub(crate) fn parsed_by_key(texts: &[String], format: &'static Format, redact: Option<&Redactor>, check_schema: bool) -> Vec<String> {
         let task = Task { outlines: Outlines::worthless(), ..Task::new(Some(format), rules(redact, check_schema)) };
         parsed(task, texts).0
+    }
+
+    #[test]
+    fn a_part_of_a_log_that_is_like_nothing_else_does_not_slow_the_rest() {
+        use crate::formats::{format_named, samples};
+
+        let mut task = Task::new(format_named("e009"), rules(None, true));
+        let record = Record { range: 0..0, offset: 0, line: 1, fault: None, is_guess: false };
+        // More outlines than are remembered, and more records without a known one than are waited for.
+        for number in 0..500 {
+            let text = samples::E009.replace("trace_id", &format!("key_{number}\":{number},\"trace_id"));
+            task.outlines.begin_piece();
+            assert!(task.parse_known(&text).is_none() && task.parse(&record, text.as_bytes()).is_ok(), "{number}");
+        }
+        (0..100).for_each(|_| assert!(task.parse_known("{}").is_none()));
+        assert!(!task.outlines.are_worth_it());
+        task.outlines.begin_piece();
+        assert!(task.parse(&record, samples::E009.as_bytes()).is_ok());
+        assert!(task.parse_known(samples::E009).is_some());
     }
 }

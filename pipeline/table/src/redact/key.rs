@@ -57,6 +57,9 @@ const SHORTEST: usize = 12;
 const RANDOM_BITS: f64 = 3.8;
 
 fn find(text: &str, place: Place, found: &mut Vec<(usize, usize)>) {
+    if text.len() < SHORTEST {
+        return;
+    }
     if let Some(shapes) = SHAPES.as_ref() {
         let starts_word = |at: usize| at == 0 || !is_word(text.as_bytes()[at - 1]) || text.as_bytes()[at] == b':';
         found.extend(shapes.find_iter(text).filter(|hit| starts_word(hit.start())).map(|hit| (hit.start(), hit.end())));
