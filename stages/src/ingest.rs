@@ -51,7 +51,7 @@ pub(crate) struct Ingest;
 impl Stage for Ingest {
     const NAME: &'static str = "ingest";
     const SUMMARY: &'static str = "reads the logs into the tables of decisions and layers; what cannot be read goes to quarantine";
-    const VERSION: u32 = 7;
+    const VERSION: u32 = 8;
     type Params = IngestParams;
     type Inputs = ();
     type Outputs = (DecisionTable, Layers, Assignments, Quarantine, RowAccount);

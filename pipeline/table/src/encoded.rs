@@ -9,7 +9,6 @@ use arrow::datatypes::{Field, Schema};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::arrow::arrow_writer::compute_leaves;
-use parquet::basic::Compression;
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, KeyValue, PageIndexPolicy, ParquetMetaData};
@@ -19,6 +18,7 @@ use parquet::schema::types::ColumnDescPtr;
 
 use crate::error::TableError;
 use crate::parquet_file::{BATCH_ROWS, TableReader, check_version, properties};
+use crate::storage::Storage;
 
 /// A Parquet file whose columns can be taken over.
 pub(crate) struct EncodedFile {
@@ -92,14 +92,9 @@ impl EncodedFile {
         let Some((_, own)) = self.column_name(position).and_then(|name| schema.column_with_name(name)) else { return false };
         let n_rows = self.n_rows();
         let has_same_nulls = !field.is_nullable() || n_rows <= BATCH_ROWS;
-        let is_plain = self.n_nulls(position) == Some(n_rows as u64);
-        let has_codec = |chunk: Option<&ColumnChunkMetaData>| {
-            chunk.is_some_and(|chunk| {
-                (chunk.compression() == Compression::UNCOMPRESSED) == is_plain && chunk.bloom_filter_offset().is_none()
-            })
-        };
+        let has_no_filter = |chunk: Option<&ColumnChunkMetaData>| chunk.is_some_and(|chunk| chunk.bloom_filter_offset().is_none());
         let is_same_field = own.data_type() == field.data_type() && own.is_nullable() == field.is_nullable();
-        is_same_field && has_same_nulls && self.chunks(position).all(has_codec)
+        is_same_field && has_same_nulls && self.chunks(position).all(has_no_filter)
     }
 
     fn column_name(&self, position: usize) -> Option<&str> {
@@ -117,13 +112,12 @@ impl EncodedFile {
     ) -> Result<(), TableError> {
         let file = File::create(path).map_err(|error| TableError::write(path, error))?;
         let schema = Arc::new(Schema::new(fields));
-        let is_plain = |position: usize| match columns.get(position) {
-            Some(Origin::Values(values)) => values.null_count() == values.len(),
-            // What is taken needs no compressor.
-            _ => true,
+        let storage = |position: usize| match columns.get(position) {
+            Some(Origin::Values(values)) => Some(Storage::of(values)),
+            _ => None,
         };
         let failed = |error: ParquetError| TableError::parquet(path, error);
-        let properties = properties(&schema, is_plain).map_err(failed)?;
+        let properties = properties(&schema, storage).map_err(failed)?;
         let writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties)).map_err(failed)?;
         let (mut writer, encoders) = writer.into_serialized_writer().map_err(failed)?;
         let described = writer.schema_descr().columns().to_vec();

@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, Float32Array, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{Field, Schema};
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
-use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, compute_leaves};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
@@ -16,6 +15,8 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use rayon::prelude::*;
 use routewright_domain::{Arm, Paths, Propensity, Timestamp};
+
+use crate::parquet_file::{append_group, encode, next_batch};
 
 /// Version of the table's layout, in the Parquet footer.
 const VERSION: &str = "1";
@@ -246,10 +247,9 @@ impl FeatureTable {
         let (mut writer, columns) = ArrowWriter::try_new(File::create(place)?, schema, Some(properties))?.into_serialized_writer()?;
         for (number, first) in (0..batch.num_rows()).step_by(ROW_GROUP_ROWS).enumerate() {
             let part = batch.slice(first, ROW_GROUP_ROWS.min(batch.num_rows() - first));
-            let chunks = encoded(&part, columns.create_column_writers(number)?)?;
-            let mut group = writer.next_row_group()?;
-            chunks.into_iter().try_for_each(|chunk| chunk.append_to_row_group(&mut group))?;
-            group.close()?;
+            let mut columns = columns.create_column_writers(number)?;
+            encode(&part, &mut columns, true)?;
+            append_group(&mut writer, columns, true)?;
         }
         writer.close()?;
         Ok(())
@@ -275,11 +275,12 @@ impl FeatureTable {
             .filter_map(|name| name.strip_prefix(FEATURE_PREFIX))
             .map(|name| FeatureColumn { name: name.to_owned(), values: Vec::with_capacity(n_rows) })
             .collect();
-        let batches = |wanted: &dyn Fn(&str) -> bool| -> Result<ParquetRecordBatchReader, FeatureTableError> {
+        let batches = |wanted: &dyn Fn(&str) -> bool| {
             let columns = names.iter().enumerate().filter(|(_, name)| wanted(name)).map(|(position, _)| position);
             let wanted = ProjectionMask::roots(metadata.parquet_schema(), columns);
             let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(File::open(place)?, metadata.clone());
-            Ok(reader.with_projection(wanted).with_batch_size(1 << 16).build()?)
+            let mut reader = reader.with_projection(wanted).with_batch_size(1 << 16).build()?;
+            Ok::<_, FeatureTableError>(std::iter::from_fn(move || next_batch(&mut reader)))
         };
         let outcomes = || -> Result<(), FeatureTableError> {
             for batch in batches(&|name| !name.starts_with(FEATURE_PREFIX))? {
@@ -303,17 +304,6 @@ impl FeatureTable {
         let (features, outcomes) = rayon::join(features, outcomes);
         outcomes.and(features).map(|()| table)
     }
-}
-
-/// Encodes the columns of a row group side by side; each has one writer, because none holds columns of its own.
-fn encoded(batch: &RecordBatch, writers: Vec<ArrowColumnWriter>) -> Result<Vec<ArrowColumnChunk>, ParquetError> {
-    let schema = batch.schema_ref();
-    let columns = writers.into_par_iter().zip(schema.fields().par_iter().zip(batch.columns()));
-    let encode = |(mut writer, (field, column)): (ArrowColumnWriter, (&Arc<Field>, &ArrayRef))| {
-        compute_leaves(field, column)?.iter().try_for_each(|leaf| writer.write(leaf))?;
-        writer.close()
-    };
-    columns.map(encode).collect()
 }
 
 impl Outcomes {

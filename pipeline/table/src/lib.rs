@@ -61,6 +61,7 @@ mod shapes;
 mod source;
 mod spill;
 mod state;
+mod storage;
 mod summary;
 mod tail;
 mod unhashed;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,19 +11,23 @@ use arrow::array::{
 };
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::error::ArrowError;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::arrow::{ArrowWriter, ProjectionMask};
-use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, ParquetMetaData, RowGroupMetaData};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::statistics::Statistics;
+use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
+use rayon::prelude::*;
 use routewright_domain::{Decision, Scalar, Timestamp};
 
 use crate::columns::{Access, Column, DECISION_COLUMNS, Known};
 use crate::error::TableError;
 use crate::extras::{ExtraKind, as_text};
+use crate::storage::Storage;
 
 /// Version of the tables; rises with any change that an old reader would misread. Frozen samples: `tests/golden/store`.
 ///
@@ -54,80 +59,150 @@ pub(crate) struct ExtraColumn {
     pub(crate) kind: ExtraKind,
 }
 
-/// Columns whose values are hardly ever equal: a dictionary of them would be made and thrown away.
-const DISTINCT: &[&str] = &["trace_id", "query_id", "task_id", "timestamp"];
-
-/// Of these, ids that programs draw: their smallest and largest tell nothing.
+/// Columns of ids that programs draw: their smallest and largest tell nothing.
 const DRAWN: &[&str] = &["trace_id", "query_id", "task_id"];
 
 /// A Parquet file that is being written.
 pub(crate) struct TableWriter {
     path: PathBuf,
     schema: SchemaRef,
+    is_parallel: bool,
     /// None before the first rows are there.
-    writer: Option<ArrowWriter<File>>,
+    writer: Option<GroupWriter>,
 }
 
 impl TableWriter {
     /// Creates a file with these columns, once there are rows to write.
     pub(crate) fn create(path: &Path, fields: Vec<Field>) -> Result<Self, TableError> {
-        Ok(Self { path: path.to_owned(), schema: Arc::new(Schema::new(fields)), writer: None })
+        Ok(Self { path: path.to_owned(), schema: Arc::new(Schema::new(fields)), is_parallel: false, writer: None })
     }
 
-    /// Writes rows, as one array per column. Columns that the first rows have nothing of are not compressed, for most have nothing at all.
+    /// Encodes columns side by side, for threads that have nothing better to do: each column's memory wanders from one to another then.
+    pub(crate) fn in_parallel(self, is_parallel: bool) -> Self {
+        Self { is_parallel, ..self }
+    }
+
+    /// Writes rows, as one array per column. The first ones decide how the columns are stored.
     pub(crate) fn write(&mut self, arrays: Vec<ArrayRef>) -> Result<(), TableError> {
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), arrays).map_err(|error| TableError::columns(&self.path, error))?;
         let written = self.writer(Some(&batch))?.write(&batch);
         written.map_err(|error| TableError::parquet(&self.path, error))
     }
 
-    fn writer(&mut self, first: Option<&RecordBatch>) -> Result<&mut ArrowWriter<File>, TableError> {
+    fn writer(&mut self, first: Option<&RecordBatch>) -> Result<&mut GroupWriter, TableError> {
         let writer = match self.writer.take() {
             Some(writer) => writer,
-            None => open_writer(&self.path, &self.schema, first)?,
+            None => self.open(first)?,
         };
         Ok(self.writer.insert(writer))
     }
 
+    fn open(&self, first: Option<&RecordBatch>) -> Result<GroupWriter, TableError> {
+        let file = File::create(&self.path).map_err(|error| TableError::write(&self.path, error))?;
+        let storage = |position| first.map(|first| Storage::of(first.column(position)));
+        let properties = properties(&self.schema, storage).map_err(|error| TableError::parquet(&self.path, error))?;
+        let writer = ArrowWriter::try_new(file, Arc::clone(&self.schema), Some(properties));
+        let (writer, encoders) =
+            writer.and_then(ArrowWriter::into_serialized_writer).map_err(|error| TableError::parquet(&self.path, error))?;
+        Ok(GroupWriter { writer, encoders, is_parallel: self.is_parallel, columns: Vec::new(), n_rows: 0, n_groups: 0 })
+    }
+
     /// Writes the footer with key-value metadata.
     pub(crate) fn finish(mut self, metadata: &[(&str, String)]) -> Result<(), TableError> {
-        let writer = self.writer(None)?;
-        for (key, value) in metadata {
-            writer.append_key_value_metadata(KeyValue::new((*key).to_owned(), value.clone()));
-        }
-        writer.finish().map_err(|error| TableError::parquet(&self.path, error))?;
-        Ok(())
+        let path = self.path.clone();
+        self.writer(None)?.finish(metadata).map_err(|error| TableError::parquet(&path, error))
     }
 }
 
-fn open_writer(path: &Path, schema: &SchemaRef, first: Option<&RecordBatch>) -> Result<ArrowWriter<File>, TableError> {
-    let file = File::create(path).map_err(|error| TableError::write(path, error))?;
-    let is_plain = |position: usize| first.is_some_and(|first| first.column(position).null_count() == first.num_rows());
-    let writer = properties(schema, is_plain).and_then(|properties| ArrowWriter::try_new(file, Arc::clone(schema), Some(properties)));
-    writer.map_err(|error| TableError::parquet(path, error))
+/// Row groups that are being written.
+struct GroupWriter {
+    writer: SerializedFileWriter<File>,
+    encoders: ArrowRowGroupWriterFactory,
+    is_parallel: bool,
+    /// The columns of the group at hand, and its rows so far.
+    columns: Vec<ArrowColumnWriter>,
+    n_rows: usize,
+    n_groups: usize,
 }
 
-/// How tables are written. `is_plain`: of the column at a position, whether it is not compressed.
-pub(crate) fn properties(schema: &Schema, is_plain: impl Fn(usize) -> bool) -> Result<WriterProperties, ParquetError> {
+impl GroupWriter {
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), ParquetError> {
+        let mut start = 0;
+        while start < batch.num_rows() {
+            if self.columns.is_empty() {
+                self.columns = self.encoders.create_column_writers(self.n_groups)?;
+            }
+            let part = batch.slice(start, (batch.num_rows() - start).min(ROW_GROUP - self.n_rows));
+            encode(&part, &mut self.columns, self.is_parallel)?;
+            self.n_rows += part.num_rows();
+            start += part.num_rows();
+            if self.n_rows == ROW_GROUP {
+                self.end_group()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn end_group(&mut self) -> Result<(), ParquetError> {
+        let columns = std::mem::take(&mut self.columns);
+        if columns.is_empty() {
+            return Ok(());
+        }
+        append_group(&mut self.writer, columns, self.is_parallel)?;
+        self.n_groups += 1;
+        self.n_rows = 0;
+        Ok(())
+    }
+
+    fn finish(&mut self, metadata: &[(&str, String)]) -> Result<(), ParquetError> {
+        self.end_group()?;
+        for (key, value) in metadata {
+            self.writer.append_key_value_metadata(KeyValue::new((*key).to_owned(), value.clone()));
+        }
+        self.writer.finish().map(drop)
+    }
+}
+
+/// Encodes rows, column by column; each has one writer, because none holds columns of its own.
+pub(crate) fn encode(rows: &RecordBatch, writers: &mut [ArrowColumnWriter], is_parallel: bool) -> Result<(), ParquetError> {
+    let (schema, columns) = (rows.schema_ref(), rows.columns());
+    let encode = |(writer, (field, column)): (&mut ArrowColumnWriter, (&Arc<Field>, &ArrayRef))| {
+        compute_leaves(field, column)?.iter().try_for_each(|leaf| writer.write(leaf))
+    };
+    match is_parallel {
+        true => writers.par_iter_mut().zip(schema.fields().par_iter().zip(columns)).try_for_each(encode),
+        false => writers.iter_mut().zip(schema.fields().iter().zip(columns)).try_for_each(encode),
+    }
+}
+
+/// Writes the columns of a row group.
+pub(crate) fn append_group(
+    writer: &mut SerializedFileWriter<File>,
+    columns: Vec<ArrowColumnWriter>,
+    is_parallel: bool,
+) -> Result<(), ParquetError> {
+    let chunks: Vec<ArrowColumnChunk> = match is_parallel {
+        true => columns.into_par_iter().map(ArrowColumnWriter::close).collect::<Result<_, _>>()?,
+        false => columns.into_iter().map(ArrowColumnWriter::close).collect::<Result<_, _>>()?,
+    };
+    let mut group = writer.next_row_group()?;
+    chunks.into_iter().try_for_each(|chunk| chunk.append_to_row_group(&mut group))?;
+    group.close().map(drop)
+}
+
+/// How tables are written. `storage`: of the column at a position, where it is known.
+pub(crate) fn properties(schema: &Schema, storage: impl Fn(usize) -> Option<Storage>) -> Result<WriterProperties, ParquetError> {
     let mut properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
         .set_max_row_group_row_count(Some(ROW_GROUP))
         .set_write_batch_size(BATCH_ROWS)
         .set_created_by("routewright".to_owned());
-    for name in DISTINCT {
-        properties = properties.set_column_dictionary_enabled(ColumnPath::from(*name), false);
-    }
     for name in DRAWN {
         properties = properties.set_column_statistics_enabled(ColumnPath::from(*name), EnabledStatistics::None);
     }
-    for (_, field) in schema.fields().iter().enumerate().filter(|(position, _)| is_plain(*position)) {
-        // The values of a list stand below its name.
-        let place = match field.data_type() {
-            DataType::List(item) => vec![field.name().clone(), "list".to_owned(), item.name().clone()],
-            _ => vec![field.name().clone()],
-        };
-        // A context of the compressor takes longer to make than these columns to write.
-        properties = properties.set_column_compression(ColumnPath::new(place), Compression::UNCOMPRESSED);
+    for (position, field) in schema.fields().iter().enumerate() {
+        if let Some(storage) = storage(position) {
+            properties = storage.set(properties, field)?;
+        }
     }
     Ok(properties.build())
 }
@@ -262,8 +337,14 @@ impl Iterator for Batches {
     type Item = Result<RecordBatch, TableError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        Some(self.reader.next()?.map_err(|error| TableError::columns(&self.path, error)))
+        Some(next_batch(&mut self.reader)?.map_err(|error| TableError::columns(&self.path, error)))
     }
+}
+
+/// The next batch of rows. Of damaged pages the decoder panics on some, which becomes an error here; nothing can be read after one.
+pub(crate) fn next_batch(reader: &mut ParquetRecordBatchReader) -> Option<Result<RecordBatch, ArrowError>> {
+    let damaged = |_| Some(Err(ArrowError::ParquetError("a page is damaged: its values cannot be decoded".to_owned())));
+    catch_unwind(AssertUnwindSafe(|| reader.next())).unwrap_or_else(damaged)
 }
 
 fn extras_of(schema: &Schema) -> Vec<ExtraColumn> {

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
+use arrow::array::ArrayRef;
 use rayon::prelude::*;
-use routewright_domain::Timestamp;
 
 use crate::columns::{DECISION_COLUMNS, LAYER_COLUMNS};
 use crate::columns_of_rows::{RowColumns, extra_columns, kinds_of};
@@ -16,7 +17,7 @@ use crate::ingest::IngestPlaces;
 use crate::parquet_file::{PATHS_KEY, TableReader, TableWriter, extra_fields, fields, provenance};
 use crate::rows::shapes;
 use crate::shapes::Shapes;
-use crate::spill::{Spill, Traits};
+use crate::spill::{DayRows, Spill, Traits};
 
 /// Which of the rows that were read are kept, and of which file each is.
 #[derive(Default)]
@@ -122,21 +123,10 @@ impl Writing<'_> {
         Ok(all)
     }
 
-    /// Writes days that are ready to be read, side by side.
+    /// Writes days that are ready to be read, side by side; of fewer days than threads, the columns of each too.
     pub(crate) fn write_each(&self, days: &[i64]) -> Result<Vec<Written>, TableError> {
-        days.par_iter().map(|&day| self.write_day(day)).collect()
-    }
-
-    /// Calls back with the kept rows of a day in order.
-    fn each_row(&self, day: i64, mut take: impl FnMut(Timestamp, u64, &[u8]) -> Result<(), TableError>) -> Result<(), TableError> {
-        let failed = |error| TableError::read(&self.places.decisions, error);
-        let mut rows = self.spill.read(day).map_err(failed)?;
-        while let Some(row) = rows.next().map_err(failed)? {
-            if !self.kept.is_dropped(row.sequence) {
-                take(row.timestamp, row.sequence, row.bytes)?;
-            }
-        }
-        Ok(())
+        let is_parallel = days.len() < rayon::current_num_threads();
+        days.par_iter().map(|&day| self.write_day(day, is_parallel)).collect()
     }
 
     /// What the kept rows of a day have. Where rows were dropped, the others are looked at.
@@ -145,16 +135,18 @@ impl Writing<'_> {
             return Ok(self.spill.traits(day));
         }
         let mut traits = Traits::default();
-        self.each_row(day, |_, sequence, row| {
-            traits.shapes.insert(shapes(row));
-            traits.files.insert(self.kept.file_of(sequence));
-            Ok(())
-        })?;
+        let mut rows = self.spill.read(day).map_err(|error| self.unread(error))?;
+        while let Some(row) = rows.next().map_err(|error| self.unread(error))? {
+            if !self.kept.is_dropped(row.sequence) {
+                traits.shapes.insert(shapes(row.bytes));
+                traits.files.insert(self.kept.file_of(row.sequence));
+            }
+        }
         Ok(traits)
     }
 
     /// Writes the decisions of a day, and its layers where there are any.
-    fn write_day(&self, day: i64) -> Result<Written, TableError> {
+    fn write_day(&self, day: i64, is_parallel: bool) -> Result<Written, TableError> {
         let mut written = Written::default();
         let traits = self.traits(day)?;
         if traits.files.is_empty() {
@@ -166,30 +158,22 @@ impl Writing<'_> {
         let extras = extra_columns(&kinds, self.keys);
         let name = day_name(day);
         let all_fields = fields(DECISION_COLUMNS).into_iter().chain(extra_fields(extras.iter().map(|(_, extra)| extra))).collect();
-        let mut decisions = TableWriter::create(&self.file(&self.places.decisions, &name)?, all_fields)?;
+        let mut decisions = TableWriter::create(&self.file(&self.places.decisions, &name)?, all_fields)?.in_parallel(is_parallel);
         let mut layers = None;
-        let n_all = self.spill.n_rows(day);
-        let n_left = |n_rows: u64| usize::try_from(n_all.saturating_sub(n_rows)).unwrap_or(CHUNK).min(CHUNK);
-        let mut columns = RowColumns::new(&extras, self.shapes, n_left(0));
-        let mut n_rows = 0;
-        self.each_row(day, |timestamp, _, row| {
-            columns.push(timestamp, row);
-            n_rows += 1;
-            let (n_decisions, n_layers) = columns.lengths();
-            if n_decisions >= CHUNK {
-                decisions.write(columns.finish_decisions(n_left(n_rows)))?;
-            }
-            if n_layers >= CHUNK {
-                written.n_layers += self.write_layers(&name, &mut layers, &mut columns, CHUNK)?;
-            }
-            Ok(())
-        })?;
-        let (n_decisions, n_layers) = columns.lengths();
-        if n_decisions > 0 {
-            decisions.write(columns.finish_decisions(0))?;
-        }
-        if n_layers > 0 {
-            written.n_layers += self.write_layers(&name, &mut layers, &mut columns, 0)?;
+        let mut rows =
+            Chunks { rows: self.spill.read(day).map_err(|error| self.unread(error))?, n_left: self.spill.n_rows(day), n_rows: 0 };
+        let mut columns = RowColumns::new(&extras, self.shapes, rows.n_expected());
+        let mut next = self.next_chunk(&mut rows, &mut columns)?;
+        while let Some(chunk) = next {
+            written.n_layers += chunk.n_layers;
+            let write = || {
+                chunk.decisions.map_or(Ok(()), |arrays| decisions.write(arrays))?;
+                chunk.layers.map_or(Ok(()), |arrays| self.layers(&name, &mut layers)?.write(arrays))
+            };
+            let mut read = || self.next_chunk(&mut rows, &mut columns);
+            let (done, read) = if is_parallel { rayon::join(write, read) } else { (write(), read()) };
+            done?;
+            next = read?;
         }
         let metadata = provenance(self.product_version, &digests_of(&traits.files, self.digests));
         let with_paths = |paths: &BTreeSet<String>| {
@@ -201,26 +185,52 @@ impl Writing<'_> {
         if let Some(layers) = layers {
             layers.finish(&with_paths(columns.layer_paths()))?;
         }
-        written.days.insert(name, n_rows);
+        written.days.insert(name, rows.n_rows);
         Ok(written)
     }
 
-    /// Writes the layers so far, how many; makes their file where there is none yet. `n_expected`: layers that come before the next call.
-    fn write_layers(
-        &self,
-        day: &str,
-        writer: &mut Option<TableWriter>,
-        columns: &mut RowColumns,
-        n_expected: usize,
-    ) -> Result<u64, TableError> {
-        let mut open = match writer.take() {
+    /// The next kept rows of a day as columns; nothing at its end.
+    fn next_chunk(&self, rows: &mut Chunks<'_>, columns: &mut RowColumns) -> Result<Option<Chunk>, TableError> {
+        let mut chunk = Chunk::default();
+        while let Some(row) = rows.rows.next().map_err(|error| self.unread(error))? {
+            rows.n_left = rows.n_left.saturating_sub(1);
+            if self.kept.is_dropped(row.sequence) {
+                continue;
+            }
+            columns.push(row.timestamp, row.bytes);
+            rows.n_rows += 1;
+            let (n_decisions, n_layers) = columns.lengths();
+            if n_decisions >= CHUNK {
+                chunk.decisions = Some(columns.finish_decisions(rows.n_expected()));
+            }
+            if n_layers >= CHUNK {
+                (chunk.layers, chunk.n_layers) = (Some(columns.finish_layers(CHUNK)), n_layers as u64);
+            }
+            if n_decisions >= CHUNK || n_layers >= CHUNK {
+                return Ok(Some(chunk));
+            }
+        }
+        let (n_decisions, n_layers) = columns.lengths();
+        if n_decisions > 0 {
+            chunk.decisions = Some(columns.finish_decisions(0));
+        }
+        if n_layers > 0 {
+            (chunk.layers, chunk.n_layers) = (Some(columns.finish_layers(0)), n_layers as u64);
+        }
+        Ok((n_decisions + n_layers > 0).then_some(chunk))
+    }
+
+    /// The file of a day's layers, which is made where there is none yet.
+    fn layers<'l>(&self, day: &str, writer: &'l mut Option<TableWriter>) -> Result<&'l mut TableWriter, TableError> {
+        let open = match writer.take() {
             Some(open) => open,
             None => TableWriter::create(&self.file(&self.places.layers, day)?, fields(LAYER_COLUMNS))?,
         };
-        let (_, n_layers) = columns.lengths();
-        open.write(columns.finish_layers(n_expected))?;
-        *writer = Some(open);
-        Ok(n_layers as u64)
+        Ok(writer.insert(open))
+    }
+
+    fn unread(&self, error: io::Error) -> TableError {
+        TableError::read(&self.places.decisions, error)
     }
 
     /// The one file of a day; makes its folder.
@@ -229,6 +239,30 @@ impl Writing<'_> {
         fs::create_dir_all(&folder).map_err(|error| TableError::write(&folder, error))?;
         Ok(folder.join(PART))
     }
+}
+
+/// The rows of a day that are still to come.
+struct Chunks<'r> {
+    rows: DayRows<'r>,
+    /// Dropped ones too.
+    n_left: u64,
+    /// Kept rows so far.
+    n_rows: u64,
+}
+
+impl Chunks<'_> {
+    /// Rows of the next chunk.
+    fn n_expected(&self) -> usize {
+        usize::try_from(self.n_left).unwrap_or(CHUNK).min(CHUNK)
+    }
+}
+
+/// Columns that are ready to be written.
+#[derive(Default)]
+struct Chunk {
+    decisions: Option<Vec<ArrayRef>>,
+    layers: Option<Vec<ArrayRef>>,
+    n_layers: u64,
 }
 
 /// Distinct digests of files, in alphabetical order.

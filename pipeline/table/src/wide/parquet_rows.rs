@@ -9,6 +9,7 @@ use arrow::datatypes::{DataType, TimeUnit};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
 use super::{Cell, Row, Rows};
+use crate::parquet_file::next_batch;
 
 /// A table that is being read.
 pub(super) struct ParquetRows {
@@ -60,7 +61,7 @@ impl Rows for ParquetRows {
 
     fn next_row(&mut self) -> io::Result<Option<Row>> {
         while self.batch.first().is_none_or(|column| self.at >= column.len()) {
-            let Some(batch) = self.batches.next() else { return Ok(None) };
+            let Some(batch) = next_batch(&mut self.batches) else { return Ok(None) };
             self.take(&batch.map_err(io::Error::other)?)?;
             if self.positions.is_empty() {
                 return Ok(None);
