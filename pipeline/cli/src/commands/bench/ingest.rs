@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -32,10 +32,13 @@ pub(crate) struct Arguments {
     /// Format of the log
     #[arg(long, default_value = "e009")]
     format: Format,
+    /// Write the events of a cascade to one file per day, as rotation leaves them, and not to one that grows
+    #[arg(long)]
+    daily: bool,
     /// Folder for the log and the tables, which are removed afterwards; the system's temporary folder by default
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Times that everything is ingested, by every tool in turn; medians are shown
+    /// Times that everything is ingested, by every tool in turn, and days that are ingested one by one then; medians are shown
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
     /// Python with duckdb and polars, to run them beside on the same log
@@ -109,9 +112,17 @@ pub(crate) fn run(arguments: &Arguments, set: &[String], messages: &Messages) ->
     let full = Measured::new("routewright, all but the last day", rows, full_bytes, &median(&ours));
     let mut results = vec![full.clone()];
     results.extend(theirs.iter().map(|(tool, spent)| Measured::new(tool, rows, full_bytes, &median(spent))));
-    append(&held_back, &raw)?;
-    let (spent, all_rows) = ingest(project, set)?;
-    let more = Measured::new("routewright, one more day", all_rows - rows, size_of(&raw)? - full_bytes, &spent);
+    let mut days = Vec::new();
+    for day in &held_back {
+        let (n_bytes, n_rows) = (size_of(&raw)?, rows);
+        append(day, &raw)?;
+        let (spent, all_rows) = ingest(project, set)?;
+        rows = all_rows;
+        days.push((rows - n_rows, size_of(&raw)? - n_bytes, spent));
+    }
+    let (day_rows, day_bytes) = days.first().map_or((0, 0), |(n_rows, n_bytes, _)| (*n_rows, *n_bytes));
+    let spent: Vec<Spent> = days.into_iter().map(|(_, _, spent)| spent).collect();
+    let more = Measured::new("routewright, one more day", day_rows, day_bytes, &median(&spent));
     let share = |part: Option<f64>, whole: Option<f64>| part.zip(whole).map(|(part, whole)| part / whole);
     let shares = (share(more.cpu_seconds, full.cpu_seconds), more.wall_seconds / full.wall_seconds);
     results.push(more);
@@ -178,47 +189,51 @@ struct HeldBack {
     bytes: Vec<u8>,
 }
 
-/// Writes all days but the last, and gives the last.
-fn generate(arguments: &Arguments, raw: &Path) -> anyhow::Result<HeldBack> {
-    let last = arguments.days - 1;
+/// Writes all days but those that are ingested one by one, and gives these.
+fn generate(arguments: &Arguments, raw: &Path) -> anyhow::Result<Vec<HeldBack>> {
+    let (first_held, n_days) = (arguments.days - 1, arguments.days - 1 + arguments.runs);
+    let n_decisions = arguments.n_decisions * u64::from(n_days) / u64::from(arguments.days);
     match arguments.format.log() {
         Some(log) => {
             let per_decision = if log == Log::Matrix { WorldSettings::default().paths.len() as u64 } else { 1 };
-            let n_decisions = arguments.n_decisions.div_ceil(per_decision);
-            let settings = WorldSettings { n_decisions, n_days: arguments.days, dirt: 0.0, log, ..WorldSettings::default() };
+            let n_decisions = n_decisions.div_ceil(per_decision);
+            let settings = WorldSettings { n_decisions, n_days, dirt: 0.0, log, ..WorldSettings::default() };
             let world = World::new(&settings, Seed(1))?;
-            for day in 0..last {
-                let mut log = BufWriter::new(File::create(raw.join(world.file_name(day)))?);
-                world.write_day(day, &mut log, None)?;
-                on_disk(log)?;
-            }
-            let mut bytes = Vec::new();
-            world.write_day(last, &mut bytes, None)?;
-            Ok(HeldBack { name: world.file_name(last), bytes })
+            write_days(raw, first_held, n_days, |day, log| Ok(world.write_day(day, log, None).map(drop)?), |day| world.file_name(day))
         }
         None => {
-            let settings = CascadeSettings { n_decisions: arguments.n_decisions, n_days: arguments.days, ..CascadeSettings::default() };
+            let settings = CascadeSettings { n_decisions, n_days, ..CascadeSettings::default() };
             let world = CascadeWorld::new(&settings, Seed(1))?;
-            let mut log = BufWriter::new(File::create(raw.join(CascadeWorld::FILE_NAME))?);
-            for day in 0..last {
-                world.write_day(day, &mut log, None)?;
-            }
-            on_disk(log)?;
-            let mut bytes = Vec::new();
-            world.write_day(last, &mut bytes, None)?;
-            Ok(HeldBack { name: CascadeWorld::FILE_NAME.to_owned(), bytes })
+            let name =
+                |day| if arguments.daily { format!("{day:04}-{}", CascadeWorld::FILE_NAME) } else { CascadeWorld::FILE_NAME.to_owned() };
+            write_days(raw, first_held, n_days, |day, log| Ok(world.write_day(day, log, None).map(drop)?), name)
         }
     }
 }
 
-/// Ends a log: what the system still has to write would slow down whoever is measured first.
-fn on_disk(log: BufWriter<File>) -> anyhow::Result<()> {
-    Ok(log.into_inner()?.sync_all()?)
+/// Appends days to the files of their names, but holds back those from `first_held` on.
+fn write_days(
+    raw: &Path,
+    first_held: u32,
+    n_days: u32,
+    write: impl Fn(u32, &mut Vec<u8>) -> anyhow::Result<()>,
+    name: impl Fn(u32) -> String,
+) -> anyhow::Result<Vec<HeldBack>> {
+    let mut held_back = Vec::new();
+    for day in 0..n_days {
+        let mut bytes = Vec::new();
+        write(day, &mut bytes)?;
+        let (is_held, day) = (day >= first_held, HeldBack { name: name(day), bytes });
+        if is_held { held_back.push(day) } else { append(&day, raw)? }
+    }
+    Ok(held_back)
 }
 
-fn append(held_back: &HeldBack, raw: &Path) -> anyhow::Result<()> {
-    let mut log = File::options().create(true).append(true).open(raw.join(&held_back.name))?;
-    Ok(log.write_all(&held_back.bytes)?)
+/// Appends a day to its file, to the disk: what the system still has to write would slow down whoever is measured first.
+fn append(day: &HeldBack, raw: &Path) -> anyhow::Result<()> {
+    let mut log = File::options().create(true).append(true).open(raw.join(&day.name))?;
+    log.write_all(&day.bytes)?;
+    Ok(log.sync_all()?)
 }
 
 fn size_of(folder: &Path) -> anyhow::Result<u64> {
