@@ -16,6 +16,7 @@ use parquet::file::properties::WriterProperties;
 use sha2::{Digest, Sha256};
 
 use crate::error::TableError;
+use crate::parquet_file::next_batch;
 
 /// Columns of a file of the cache.
 const DIGEST: &str = "text_sha256";
@@ -118,9 +119,9 @@ impl EmbeddingCache {
 
     /// Reads a file; `None` where it is not one of this cache.
     fn read(&mut self, file: &Path) -> Option<()> {
-        let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(file).ok()?).ok()?.build().ok()?;
+        let mut reader = ParquetRecordBatchReaderBuilder::try_new(File::open(file).ok()?).ok()?.build().ok()?;
         let mut found = Vec::new();
-        for batch in reader {
+        while let Some(batch) = next_batch(&mut reader) {
             let batch = batch.ok()?;
             let digests = batch.column_by_name(DIGEST)?.as_any().downcast_ref::<FixedSizeBinaryArray>()?;
             let lists = batch.column_by_name(VECTOR)?.as_any().downcast_ref::<FixedSizeListArray>()?;
